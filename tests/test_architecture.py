@@ -52,7 +52,7 @@ THIRD_PARTIES = {
     "networkx": {"network/model.py"},
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
-    "safetensors": {"tensorizing/storing.py", "tensorizing/replacing/weights.py"},
+    "safetensors": {"tensorizing/storing.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",

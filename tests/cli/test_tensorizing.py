@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import tncompile
+from tests.tensorizing.replacing.models import IDS, gpt2
 from tncompile.cli.application import run
 
 MODEL = "tests.tensorizing.replacing.models:gpt2"
@@ -46,12 +49,24 @@ def test_a_folder_is_written_and_read(folder: Path, capsys: pytest.CaptureFixtur
     assert "error: -o out is there already" in capsys.readouterr().err
 
 
+def test_moments_give_layers_a_metric(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tncompile.calibrate(gpt2(), [IDS]).save("m.safetensors")
+    call = ["tensorize", MODEL, "--rewrite", "r.tn", "--name", "Small", "-o", "out"]
+    assert run([*call, "--moments", "m.safetensors"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("error  in its metric")
+    tncompile.calibrate(nn.Linear(2, 2), [torch.ones(1, 2)]).save("other.safetensors")
+    assert run([*call[:-1], "new", "--moments", "other.safetensors"]) == 2
+    assert "error: these are moments of another model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
         ({"MODEL": "nowhere:make"}, 2, "error: MODEL: nowhere cannot be imported"),
         ({"MODEL": "model.py"}, 2, "named as `module:callable`"),
         ({"--rewrite": "none.tn"}, 2, "error: cannot read none.tn"),
+        ({"--moments": "none.safetensors"}, 2, "error: cannot read none.safetensors"),
+        ({"--moments": "r.tn"}, 2, "is no whole file of safetensors"),
         ({"--name": "Smal"}, 2, "did you mean 'Small'"),
         ({"--tolerance": "2"}, 2, "--tolerance takes a relative error"),
         ({"--seed": "-1"}, 2, "seed"),

@@ -38,6 +38,7 @@ def _tolerance(text: str) -> float:
     [
         option("MODEL", "as `module:callable`"),
         option("--rewrite FILE", "a .tn file with a `rewrite` block", required=True),
+        option("--moments FILE", "what `tncompile.Moments.save` wrote: errors count in its metric"),
         option("--name R", "which rewrite of the file, where it has several"),
         option("-o --output OUT", "the folder to write", required=True),
         option(
@@ -54,6 +55,7 @@ def _tolerance(text: str) -> float:
 )
 def tensorize(arguments: Namespace) -> None:
     """Write a folder with a tensorized model, and show what was lost."""
+    from tncompile.tensorizing.calibrating.model_moments import Moments
     from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
     from tncompile.tensorizing.replacing.skeletons import made_model
     from tncompile.tensorizing.replacing.tensorized import tensorize
@@ -65,6 +67,10 @@ def tensorize(arguments: Namespace) -> None:
     output = Path(arguments.output)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise UsageError(f"-o {arguments.output} is there already; name a new folder")
+    moments = None
+    if arguments.moments is not None:
+        with refused(f"cannot read {arguments.moments}: ", OSError), refused("", ValueError):
+            moments = Moments.load(arguments.moments)
     with refused("MODEL: ", ValueError):
         model = made_model(arguments.model)
     needed = memory_needed(model, replacements(rewrite, model)[0])
@@ -73,6 +79,7 @@ def tensorize(arguments: Namespace) -> None:
         done = tensorize(
             model,
             rewrite,
+            moments=moments,
             seed=arguments.seed,
             tolerance=arguments.tolerance,
             memory_limit=arguments.memory_limit,

@@ -205,12 +205,12 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         "no `module:callable`",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "cannot be read"),
-    "a pickle": (_write("model.safetensors", pickle.dumps(_Bomb())), "cannot be read"),
+    "a pickle": (_write("model.safetensors", pickle.dumps(_Bomb())), "no whole file"),
     "weights cut off": (
         lambda f: (f / "model.safetensors").write_bytes(
             (f / "model.safetensors").read_bytes()[:-100]
         ),
-        "cannot be read",
+        "no whole file",
     ),
     "a tensor is missing": (_tensors(lambda t: t.pop("h.0.ln.weight")), "is missing"),
     "a tensor too many": (_tensors(lambda t: t.update(x=torch.ones(1))), "belongs to nothing"),

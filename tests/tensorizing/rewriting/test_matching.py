@@ -151,6 +151,13 @@ def test_mistakes_of_a_network_are_labelled_at_the_call() -> None:
     assert "in_features - 4" in {label.span.text for label in found.secondary}
 
 
+def test_a_bias_that_others_hold_is_not_taken_from_them() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].bias = model[0].bias
+    (found,) = wrong(model, 'linear "0" -> LowRank(rank = 2)')
+    assert (found.code, "shared with `1`" in found.message) == ("TN702", True)
+
+
 def test_hostile_patterns_and_many_names_take_no_time() -> None:
     model = nn.Module()
     for k in range(300):

@@ -131,7 +131,7 @@ def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
     parameters = {id(parameter): parameter for parameter in original.parameters()}
     model = copied(original, [each.standing() for each in placed], parameters)
     state = model.state_dict()
-    weights.require({key: tuple(value.shape) for key, value in state.items()}, "the model")
+    weights.require({key: tuple(getattr(v, "shape", ())) for key, v in state.items()}, "the model")
     weights.load_into(model)
     return model, placed
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from tncompile.notebook import as_html
+from tncompile.tensorizing.rewriting.rewrite import shown
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,6 @@ class Report:
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
-
-
-def shown(name: str) -> str:
-    """A name of a module in a line of text."""
-    return (name if name.isprintable() else repr(name)[1:-1]) or "(the model)"
 
 
 LONGEST = 48

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tncompile.choosing import Choice
 from tncompile.converting import convert
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
-from tncompile.tensorizing.replacing.report import Report, Row, shown
+from tncompile.tensorizing.replacing.report import Report, Row
 from tncompile.tensorizing.result import Fit
+from tncompile.tensorizing.rewriting.rewrite import shown
 
 if TYPE_CHECKING:
     import torch
@@ -23,14 +24,6 @@ if TYPE_CHECKING:
     from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
 Progress = Callable[[int, int], None]
-
-
-class Metrics(Protocol):
-    """Metrics of layers by name: what `calibrate` finds."""
-
-    def __contains__(self, name: object, /) -> bool: ...
-
-    def metric(self, name: str, /) -> Metric: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +63,7 @@ def tensorize(
     model: nn.Module,
     rewrite: Rewrite | Spec | str | os.PathLike[str],
     *,
-    moments: Metrics | None = None,
+    moments: Moments | None = None,
     seed: int = 0,
     tolerance: float | None = None,
     memory_limit: int | None = None,
@@ -81,13 +74,13 @@ def tensorize(
     `rewrite` says which: a `Rewrite`, or the path of a `.tn` file with one. Bias, stride, padding,
     dilation, groups, `padding_idx`, dtype, device, mode and `requires_grad` are those of the layer;
     so are ties: who holds the weight of a replaced layer, as a head does that of an embedding,
-    reads it off the network. `moments` gives the metric of a layer by its name, and has those that
-    it knows. With a `tolerance`, ranks that a line leaves out are the smallest that reach that
-    relative error; otherwise they are those of the block. `progress` is called with layers done and
-    to do. The model is not changed.
+    reads it off the network. `moments`, from `calibrate`, give the layers that they know a metric.
+    With a `tolerance`, ranks that a line leaves out are the smallest that reach that relative
+    error; otherwise they are those of the block. `progress` is called with layers done and to do.
+    The model is not changed.
     Raises `CompileError` for a wrong rewrite (TN701: a pattern matches nothing, TN702: a network
-    does not fit a weight), ValueError for a weight that cannot be fitted, and where more than
-    `memory_limit` bytes are needed beside the model: it says how many.
+    does not fit a weight), ValueError for a weight that cannot be fitted, for moments of another
+    model, and where more than `memory_limit` bytes are needed beside it: it says how many.
 
     >>> tncompile.tensorize(net, small, memory_limit=2**20).model(torch.ones(2, 8)).shape
     torch.Size([2, 8])
@@ -103,6 +96,8 @@ def tensorize(
         raise TypeError(f"model is an nn.Module, not {type(model).__name__}")
     if tolerance is not None and not 0 < tolerance < 1:
         raise ValueError(f"tolerance is a relative error between 0 and 1, not {tolerance}")
+    if moments is not None:
+        require_of(moments, model)
     found, kept = replacements(read_rewrite(rewrite), model)
     if memory_limit is not None and (needed := memory_needed(model, found)) > memory_limit:
         limit = written_bytes(memory_limit)
@@ -123,7 +118,7 @@ def tensorize(
 
 
 def _fitted(
-    each: Replacement, moments: Metrics | None, seed: int, tolerance: float | None
+    each: Replacement, moments: Moments | None, seed: int, tolerance: float | None
 ) -> tuple[Placed, Fit]:
     """The network of a layer, as near to it as it comes."""
     layer = each.layer

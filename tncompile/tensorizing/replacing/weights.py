@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from tncompile.files import json_value
-from tncompile.tensorizing.replacing.report import shown
+from tncompile.tensorizing.rewriting.rewrite import shown
+from tncompile.tensorizing.storing import read_tensors, write_tensors
 
 TIED = "tied"
 """The entry of the metadata that has the keys of tied tensors, by key: JSON of an object."""
@@ -37,26 +35,20 @@ def write_weights(model: nn.Module, path: Path) -> None:
             tied[key] = first[id(value)]
             continue
         first[id(value)] = key
-        tensors[key] = value.detach().to("cpu").contiguous().clone()
-    save_file(tensors, path, metadata={**FORMAT, TIED: json.dumps(tied)})
+        tensors[key] = value.detach().to("cpu").clone()  # two that share memory are stored twice
+    write_tensors(path, tensors, {**FORMAT, TIED: json.dumps(tied)})
 
 
 class Weights:
-    """What a safetensors file holds; tensors are read when they are asked for.
-
-    Raises ValueError, in one sentence, for what is no such file.
-    """
+    """What a file holds. Raises ValueError for one of something else."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
         try:
-            opened: Any = safe_open
-            self._file = opened(path, framework="pt")
-            metadata = self._file.metadata() or {}
-            keys = list(self._file.keys())
-            self.shapes = {key: tuple(self._file.get_slice(key).get_shape()) for key in keys}
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ValueError(f"{path.name} cannot be read: {error}") from None
+            self.tensors, metadata = read_tensors(path)
+        except OSError as error:
+            raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
+        self.shapes = {key: tuple(value.shape) for key, value in self.tensors.items()}
         self.tied = self._read_tied(metadata.get(TIED, "{}"))
         for key, other in self.tied.items():
             self.shapes[key] = self.shapes[other]
@@ -86,13 +78,7 @@ class Weights:
         state: dict[str, torch.Tensor] = {}
         trained = {name for name, _ in model.named_parameters(remove_duplicate=False)}
         wanted = dict(model.named_parameters(remove_duplicate=False))
-        for key in self.shapes:
-            if key in self.tied:
-                continue
-            try:
-                value = self._file.get_tensor(key)
-            except (SafetensorError, ValueError) as error:
-                raise ValueError(f"{self.name} cannot be read: {error}") from None
+        for key, value in self.tensors.items():
             if devices[key].type != "meta":
                 value = value.to(devices[key])
             if key in trained:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tncompile.language.resolved import Value
+from tncompile.tensorizing.calibrating.layers import layer_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class Layer:
 
     `names` are all names that it has in the model, a shared one has several. `holders` are those
     who hold its weight besides, as (name of a module, attribute): a tied head holds that of an
-    embedding. A raw parameter has holders alone.
+    embedding. A raw parameter has holders alone. `bias_holders` are the same of its bias.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Layer:
     values: Mapping[str, Value] = field(repr=False)
     module: nn.Module | None = field(default=None, repr=False)
     holders: tuple[tuple[str, str], ...] = ()
+    bias_holders: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,53 +67,29 @@ def layers_of(model: nn.Module) -> list[list[Layer]]:
                 holders.setdefault(id(parameter), (parameter, []))[1].append((name, key))
     groups: dict[int, list[Layer]] = {}
     for module, names in modules.values():
-        kind = kind_of(module)
-        if kind is None:
+        known = layer_of(module)
+        if known is None:
             continue
+        kind = known.kind
         weight: torch.Tensor = module.weight  # type: ignore[assignment]
         own = module._parameters.get("weight") is weight
         others = holders[id(weight)][1] if own else []
         elsewhere = tuple(each for each in others if each[0] not in names)
-        layer = Layer(kind, tuple(names), weight, _values(kind, module), module, elsewhere)
+        sharing = holders.get(id(module._parameters.get("bias")), (None, []))[1]
+        biases = tuple(each for each in sharing if each[0] not in names)
+        values = dict(_known(kind, module))
+        layer = Layer(kind, tuple(names), weight, values, module, elsewhere, biases)
         groups.setdefault(id(weight) if own else id(module), []).append(layer)
     for key, (parameter, places) in holders.items():
         written = tuple(f"{name}.{attribute}" if name else attribute for name, attribute in places)
-        values: Mapping[str, Value] = {"shape": tuple(parameter.shape)}
-        raw = Layer("parameter", written, parameter, values, None, tuple(places))
+        shape = {"shape": tuple(parameter.shape)}
+        raw = Layer("parameter", written, parameter, shape, None, tuple(places))
         groups.setdefault(key, []).append(raw)
     return list(groups.values())
 
 
-def kind_of(module: nn.Module) -> str | None:
-    """The kind of line that may replace a module; None where none may.
-
-    transformers' `Conv1D` is known by its name and by what it holds: it is not imported.
-    """
-    match module:
-        case nn.Linear():
-            kind = "linear"
-        case nn.Embedding():
-            kind = "embedding"
-        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            kind = "conv"
-        case _ if any(each.__name__ == "Conv1D" for each in type(module).__mro__):
-            kind = "conv1d"
-        case _:
-            return None
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, torch.Tensor) or is_lazy(weight):
-        return None
-    if kind == "conv1d" and (weight.dim() != 2 or getattr(module, "nf", None) != weight.shape[1]):
-        return None
-    return kind
-
-
-def _values(kind: str, module: nn.Module) -> Mapping[str, Value]:
-    """What is known of a module, by the names that a call may use."""
-    return dict(_known(kind, module))
-
-
 def _known(kind: str, module: nn.Module) -> Iterator[tuple[str, Value]]:
+    """What is known of a module, by the names that a call may use."""
     weight: torch.Tensor = module.weight  # type: ignore[assignment]
     yield "shape", tuple(weight.shape)
     match module:

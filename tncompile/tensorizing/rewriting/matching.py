@@ -13,7 +13,7 @@ from torch import nn
 from tncompile.language.diagnostics.collector import Problems, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.tensorizing.rewriting.layers import Layer, layers_of
-from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite
+from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, shown
 
 MOST_NAMED = 5
 MOST_COMPARED = 2_000
@@ -92,5 +92,5 @@ def _names(layers: Sequence[Layer]) -> Iterator[str]:
 
 def _cut(name: str) -> str:
     """A name as messages have it: any text may be one."""
-    shown = name if name.isprintable() else repr(name)[1:-1]
-    return shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
+    text = shown(name)
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

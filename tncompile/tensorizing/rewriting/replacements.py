@@ -24,7 +24,7 @@ from tncompile.spec import instantiated
 from tncompile.tensorizing.product import weight_axes
 from tncompile.tensorizing.rewriting.layers import Layer
 from tncompile.tensorizing.rewriting.matching import match
-from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite
+from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, shown
 from tncompile.tensorizing.target import weight_shapes, written_shape
 
 _SETTINGS = ("stride", "padding", "dilation", "groups", "padding_mode")
@@ -135,7 +135,9 @@ def _misfits(found: Replacement, call: tree.Call) -> Iterator[Diagnostic]:
     shapes = weight_shapes(axes)
     if shape not in shapes:
         own, other = written_shape(layer.shape), written_shape(shapes[0])
-        words = f"the network is {other}, the weight of `{_shown(layer)}` is {written_shape(shape)}"
+        words = (
+            f"the network is {other}, the weight of `{shown(layer.name)}` is {written_shape(shape)}"
+        )
         transposed = " (transposed)" if layer.kind == "conv1d" else ""
         yield _misfit(layer, line, call, words, f"network: {other}", f"weight: {own}{transposed}")
         return
@@ -146,9 +148,14 @@ def _misfits(found: Replacement, call: tree.Call) -> Iterator[Diagnostic]:
             yield _misfit(layer, line, call, "a raw parameter has no bias, the network has one")
         return
     if maps is None or maps.kind != kind:
-        words = f"the network is no map like `{_shown(layer)}`, which is a layer of `{kind}` kind"
+        words = (
+            f"the network is no map like `{shown(layer.name)}`, which is a layer of `{kind}` kind"
+        )
         yield _misfit(layer, line, call, words)
         return
+    if layer.bias_holders:
+        other = shown(layer.bias_holders[0][0])
+        yield _misfit(layer, line, call, f"its bias is shared with `{other}`: it would be no more")
     bias = getattr(layer.module, "bias", None) is not None
     if bias != bool(network.biases):
         has, lacks = ("layer", "network") if bias else ("network", "layer")
@@ -158,7 +165,7 @@ def _misfits(found: Replacement, call: tree.Call) -> Iterator[Diagnostic]:
         for name in _SETTINGS:
             ours, theirs = _setting(layer.module, name), maps.sizes.get(name)
             if theirs is not None and ours != theirs:
-                words = f"`{name}` is {ours} in `{_shown(layer)}`, and {theirs} in the network"
+                words = f"`{name}` is {ours} in `{shown(layer.name)}`, and {theirs} in the network"
                 yield _misfit(layer, line, call, words)
 
 
@@ -180,13 +187,8 @@ def _misfit(
     label: str = "does not fit",
     other: str = "",
 ) -> Diagnostic:
-    message = words if words.startswith(("the ", "`", "a ")) else f"`{_shown(layer)}`: {words}"
-    note = f"the line is for `{_shown(layer)}` ({layer.kind}, {written_shape(layer.shape)})"
+    message = words if words.startswith(("the ", "`", "a ")) else f"`{shown(layer.name)}`: {words}"
+    note = f"the line is for `{shown(layer.name)}` ({layer.kind}, {written_shape(layer.shape)})"
     hint = "give the network the sizes of the layer, or keep this layer by a line above"
     matched = Label(line.rule.pattern.span, other or "matched by this")
     return problem(Code.WEIGHT_MISFIT, message, call.span, label, note, hint, matched)
-
-
-def _shown(layer: Layer) -> str:
-    name = layer.name if layer.name.isprintable() else repr(layer.name)[1:-1]
-    return name or "(the model)"

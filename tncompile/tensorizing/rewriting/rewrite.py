@@ -130,3 +130,8 @@ def exactly(name: str) -> str:
         raise ValueError(f"no pattern can be written for the name {name!r}")
     escaped = "".join(f"[{each}]" if each in "*?[" else each for each in name)
     return '"' + escaped.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def shown(name: str) -> str:
+    """A name of a module in a line of text."""
+    return (name if name.isprintable() else repr(name)[1:-1]) or "(the model)"
