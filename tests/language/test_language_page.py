@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import tncompile
+from tncompile.language.typing.functions import FUNCTIONS as TABLE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
@@ -52,6 +53,13 @@ def _architectures(text: str) -> list[tncompile.Architecture]:
     return [spec.instantiate(each) for each in [*([target] if target else []), *ready]]
 
 
+def test_the_signatures_of_functions_are_those_of_the_table() -> None:
+    (block,) = re.findall(r"^```text\n(gelu.*?)^```", MODELS, re.MULTILINE | re.DOTALL)
+    listed = re.split(r"\n|  ", block.strip())
+    plain = {f"{name}(x)" for name in TABLE}
+    assert listed == [f.signature for f in TABLE.values() if f.signature not in plain]
+
+
 def test_the_page_has_examples() -> None:
     assert len(FILES) >= 20
     assert len(FUNCTIONS) == 10
@@ -79,7 +87,7 @@ def test_files_compile_with_the_shapes_in_their_comments(text: str) -> None:
         forward = _comment(text, "forward")
         if forward and (not isinstance(arch, tncompile.Model) or arch is last):
             taken, _, given = forward.partition("gives ")
-            integer = [False]  # the inputs of all models of the page
+            integer = ["int\n" in text.rpartition("  input ")[2]]  # models of the pages take one
             if not isinstance(arch, tncompile.Model):
                 integer = [taker.integer for taker in arch.network.inputs]
             inputs = [

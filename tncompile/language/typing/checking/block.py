@@ -33,12 +33,15 @@ class _Statements(Names):
         match statement:
             case tree.Let(name, value, subscripts):
                 self.family(subscripts)
-                if subscripts:  # members see those before them
-                    self.declare("value", name)
-                    self.scope[name.text].used = False
-                self.expressions(value)
                 if not subscripts:
+                    self.expressions(value)
                     self.declare("value", name)
+                    return
+                self.declare("value", name)  # members see those before them, which is no use of it
+                declared = self.scope[name.text]
+                used = declared.used
+                self.expressions(value)
+                declared.used = used
             case tree.LetTuple(names, value):
                 self.expressions(value)
                 for name in names:
@@ -128,25 +131,43 @@ class _Statements(Names):
                         code, span = Code.MISPLACED, scheme.span
                         self.problems.add(problem(code, message, span, label, note, hint))
                     self.expressions(*(argument.value for argument in arguments))
-                case tree.Tie(other, members):
-                    self._tie(other, statement, name)
-                    self.expressions(*members)
+                case tree.Tie(place, _, inside):
+                    self._tie(attribute, statement, name)
+                    for member in (*inside, *place):
+                        self.expressions(*member.subscripts)
                 case tree.Share(names):
                     self._share(names, own)
                 case _:
                     pass
 
-    def _tie(self, other: tree.Name, kind: str, own: tree.Name) -> None:
+    def _tie(self, tie: tree.Tie, kind: str, own: tree.Name) -> None:
+        other = tie.name
         found = self.find(other.text)
-        if found is not None and found.kind == kind:
+        if kind == "tensor" and (len(tie.place) > 1 or tie.own):
+            message, label = "a tensor is not tied to one inside a part", "a place inside a part"
+            note = "tensors are tied to tensors of the same model, parts to any inside of parts"
+            hint = f"tie the part to the tensor: `part p = … tie weight = {own.text}`"
+            code = Code.MISPLACED
+            self.problems.add(problem(code, message, tie.span, label, note, hint))
             return
-        message = f"there is no {kind} `{other.text}` above"
+        kinds = ("part", "tensor") if tie.own else (kind,)
+        if found is not None and found.kind in kinds:
+            return
+        what = " or ".join(kinds)
+        message = f"there is no {what} `{other.text}` above"
         if found is not None:
-            message = f"`{other.text}` is {with_article(found.kind)}, not a {kind}"
-        note, label = f"a {kind} is tied to a {kind} that is declared before it", f"no {kind}"
-        candidates = [n for n, declared in self.scope.items() if declared.kind == kind]
+            message = f"`{other.text}` is {with_article(found.kind)}, not a {what}"
+        note, label = f"a {kind} is tied to a {what} that is declared before it", f"no {what}"
+        candidates = [n for n, declared in self.scope.items() if declared.kind in kinds]
         close = self.suggestions.closest(other.text, candidates)
-        hint = f"did you mean `{close}`?" if close else f"declare the {kind} before `{own.text}`"
+        hint = f"did you mean `{close}`?" if close else f"declare the {what} before `{own.text}`"
+        handed = {p.name.text for p in self.block.parameters if p.type.name.text == "part"}
+        if found is not None and other.text in handed:
+            message = f"`{other.text}` is handed on: its tensors are those of the caller"
+            note, label = "parts that are handed on are arguments of `forward`", "a parameter"
+            hint = (
+                "tie where both are known, in the caller: `part p = M(…) tie PART.INSIDE = OTHER`"
+            )
         self.problems.add(problem(Code.UNKNOWN_NAME, message, other.span, label, note, hint))
 
     def _share(self, names: Iterable[tree.Name], own: Sequence[str]) -> None:
@@ -176,12 +197,12 @@ def check_model(
         block, blocks, own, lost, suggestions, {name.text: name for name in _declared(block)}
     )
     for parameter in block.parameters:
-        names.expressions(parameter.default)
+        names.numbers(parameter.default)
         length = parameter.type.length
         if isinstance(length, tree.Reference) and names.find(length.name.text) is None:
             names.declare("length", length.name)
         else:
-            names.expressions(length)
+            names.numbers(length)
         names.declare("parameter", parameter.name, (length.name.text,) if isinstance(
             length, tree.Reference) else ())  # fmt: skip
     for statement in block.statements:
@@ -206,16 +227,25 @@ def _outputs(block: tree.Block) -> Iterator[Diagnostic]:
         yield problem(Code.ONE_OUTPUT, message, later.span, "another output", note, hint, first)
 
 
+_NEVER_USED = {
+    "parameter": "a parameter that changes nothing is often a typo elsewhere",
+    "value": "a value that changes nothing is often a typo elsewhere",
+    "input": "`forward` takes it for nothing",
+    "part": "weights without a gradient stop distributed training",
+    "tensor": "weights without a gradient stop distributed training",
+}
+
+
 def _never_used(names: Names) -> Iterator[Diagnostic]:
-    """TN204: a parameter or a value that nothing reads; of a tuple, where nothing reads any."""
+    """TN204: what nothing reads; of a tuple, where nothing reads any."""
     for name, declared in names.scope.items():
-        if declared.used or declared.kind not in ("parameter", "value"):
+        if declared.used or declared.kind not in _NEVER_USED:
             continue
         if any(names.scope[other].used for other in declared.together if other in names.scope):
             continue
         what = declared.kind
         message, hint = f"the {what} `{name}` is never used", "use it, or remove it"
-        note = f"a {what} that changes nothing is often a typo elsewhere"
+        note = _NEVER_USED[what]
         yield problem(Code.NEVER_USED, message, declared.name.span, "never used", note, hint)
 
 
