@@ -14,7 +14,8 @@ from tncompile.language.typing.functions import FUNCTIONS as TABLE
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
 MODELS = (DOCS / "models.md").read_text(encoding="utf-8")
-FILES = re.findall(r"^```tn\n(.*?)^```", PAGE + MODELS, re.MULTILINE | re.DOTALL)
+TEXTS = re.findall(r"^```tn\n(.*?)^```", PAGE + MODELS, re.MULTILINE | re.DOTALL)
+FILES = [text for text in TEXTS if "\nrewrite " not in text]
 FUNCTIONS = re.findall(r"^\| `.*? \| `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
 
 
@@ -64,6 +65,14 @@ def test_the_page_has_examples() -> None:
     assert len(FUNCTIONS) == 10
 
 
+@pytest.mark.parametrize("text", [text for text in TEXTS if text not in FILES])
+def test_rewrites_are_right_as_far_as_they_go_without_a_model(text: str) -> None:
+    spec = tncompile.loads(text)
+    assert not spec.warnings
+    assert spec.describe() == text, "not in the layout of `tncompile fmt`"
+    assert tncompile.Rewrite.loads(text).lines
+
+
 @pytest.mark.parametrize("text", FILES, ids=_name)
 def test_files_compile_with_the_shapes_in_their_comments(text: str) -> None:
     torch.set_num_threads(1)
@@ -78,7 +87,7 @@ def test_files_compile_with_the_shapes_in_their_comments(text: str) -> None:
         forward = _comment(text, "forward")
         if forward and (not isinstance(arch, tncompile.Model) or arch is last):
             taken, _, given = forward.partition("gives ")
-            integer = [False]  # the inputs of all models of the page
+            integer = ["int\n" in text.rpartition("  input ")[2]]  # models of the pages take one
             if not isinstance(arch, tncompile.Model):
                 integer = [taker.integer for taker in arch.network.inputs]
             inputs = [

@@ -59,6 +59,10 @@ def text(term: Term, **names: Value) -> str:
             lambda c, x, y: c.operate("==", c.operate("<", x, y), c.operate("<", y, x)),
             "(x < y) == (y < x)",
         ),
+        (lambda c, x, y: c.operate("==", c.operate("<", x, y), True), "x < y"),
+        (lambda c, x, y: c.operate("!=", c.operate("<", x, y), False), "x < y"),
+        (lambda c, x, y: c.operate("==", False, c.operate("<", x, y)), "~(x < y)"),
+        (lambda c, x, y: c.operate("==", x, True), "torch.eq(x, True)"),
     ],
 )
 def test_parentheses_are_those_that_python_needs(

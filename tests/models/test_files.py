@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,17 @@ def test_files_are_as_ruff_leaves_them(files: Path) -> None:
 def test_files_are_typed(files: Path) -> None:
     """Calls of modules give `Any`, and some methods of torch have no types."""
     assert not mypy(files)
+
+
+def test_files_have_what_they_call(files: Path) -> None:
+    """Each method of a helper class is called by something else in the file."""
+    for path in sorted(files.glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        _, begun, rest = text.partition("class _Past:\n")
+        past = rest.split("\n\n\n")[0]
+        methods = set(re.findall(r"    def ([a-z]\w+)\(", past))
+        assert bool(methods) is bool(begun)
+        for name in methods:
+            others = text.replace(f"def {name}(", "")
+            assert f".{name}(" in others, (path.name, name)
+        assert set(re.findall(r"\bpast\.(\w+)\(", text)) <= methods

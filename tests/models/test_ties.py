@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.small_models import drawn, module
+from tests.support.small_models import architecture, drawn, module
 
 TIED = """
 model Inner() {
@@ -130,3 +130,79 @@ def test_plain_tensors_of_parts_are_taken_too() -> None:
     state = made.state_dict()
     other.load_state_dict(state | {"p.b": state["p.a"].clone()}, strict=True)
     assert torch.equal(other(drawn(2, 4)), made(drawn(2, 4)))
+
+
+INSIDE = """
+model Body() {
+  tensor bias(4) init ones
+  part wte = Embedding(7, 4)
+  part h[k in 0..2] = N()
+  part twin = N() tie h[1]
+  batch t
+  input ids(..., t) int
+  output wte(ids) |> h[0] |> h[1] |> twin
+}
+model Head() {
+  part decoder = Linear(4, 7)
+  part again = Linear(4, 7) tie decoder
+  tensor mix(4, 4) init normal(0.5)
+  part last = N() tie A = mix
+  input x(..., 4)
+  output decoder(last(x)) + again(x)
+}
+model M() {
+  part body = Body()
+  part head = Head() tie decoder.weight = body.wte.weight
+    tie last.c = body.bias tie mix = body.twin.A
+  part other = Linear(4, 7) tie head.again
+  batch t
+  input ids(..., t) int
+  let y = body(ids)
+  output head(y) + other(y)
+}
+"""
+ORIGINS = {
+    "head.decoder.weight": "body.wte.weight",
+    "head.again.weight": "body.wte.weight",
+    "head.again.bias": "head.decoder.bias",
+    "head.mix": "body.h.1.A",
+    "head.last.A": "body.h.1.A",
+    "head.last.c": "body.bias",
+    "body.twin.A": "body.h.1.A",
+    "body.twin.c": "body.h.1.c",
+    "other.weight": "body.wte.weight",
+    "other.bias": "head.decoder.bias",
+}
+
+
+def test_ties_into_other_parts_are_one_tensor_whatever_happens_to_the_module() -> None:
+    made, ids = module(INSIDE), torch.randint(7, (2, 3), generator=torch.Generator().manual_seed(1))
+
+    def tied(each: nn.Module) -> bool:
+        pairs = [(each.get_parameter(a), each.get_parameter(b)) for a, b in ORIGINS.items()]
+        return all(one is other for one, other in pairs)
+
+    assert tied(made)
+    assert tied(copy.deepcopy(made))
+    assert tied(pickle.loads(pickle.dumps(made)))
+    keys = list(made.state_dict())
+    assert not {*keys} & {*ORIGINS}
+    assert len(keys) == len(list(made.parameters()))
+    counted = architecture(INSIDE).cost(sizes={"t": 3}).parameters
+    assert counted == sum(each.numel() for each in made.parameters())
+    moved = copy.deepcopy(made).to("meta").to_empty(device="cpu")
+    state = made.state_dict()
+    both = state | {key: state[origin].clone() for key, origin in ORIGINS.items()}
+    for assign in (False, True):
+        for given in (state, both):
+            moved.load_state_dict(given, strict=True, assign=assign)
+            assert tied(moved)
+            assert torch.equal(moved(ids), made(ids))
+    for key in ORIGINS:
+        with pytest.raises(RuntimeError, match="they differ here"):
+            moved.load_state_dict(both | {key: both[key] + 1})
+    optimizer = torch.optim.SGD(made.parameters(), 0.1)
+    made(ids).sum().backward()
+    optimizer.step()
+    assert tied(made)
+    assert all(each.grad is not None for each in made.parameters())

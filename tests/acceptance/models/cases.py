@@ -2,6 +2,7 @@
 
 from tests.acceptance.models import (
     adapters,
+    checkpoints,
     convolutions,
     functions,
     layers,
@@ -18,6 +19,7 @@ MODULES = (
     convolutions,
     recurrence,
     adapters,
+    checkpoints,
     operators,
     ownership,
     sizes,

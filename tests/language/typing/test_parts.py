@@ -43,6 +43,16 @@ model Scaled(inner: part, d: int, factor: float = 1.0, sizes: int[n] = [2]) {
   input x(..., d)
   output x |> inner |> own
 }
+
+model Nest(d: int) {
+  tensor shift(d) init zeros
+  part map = Map(d)
+  part lin[k in 0..2] = Linear(d, d)
+  part twin = Linear(d, d) tie weight = lin[0].weight
+  part last = Linear(d, d) tie twin
+  input x(..., d)
+  output x |> map |> lin[0] |> lin[1] |> twin |> last
+}
 """
 
 
@@ -117,14 +127,47 @@ def test_ties_are_by_key() -> None:
         "  part one = Map(d)\n"
         "  part all[k in 0..2] = Map(d, with_bias = false) tie one\n"
     )
-    ties = {part.path: (part.tie.path, part.tied) for part in found.parts if part.tie}
-    assert ties == {
-        "q.0": ("p.0", ("weight",)),
-        "q.1": ("p.1", ("weight", "bias")),
-        "r.0": ("q.0", ("weight", "bias")),
-        "r.1": ("q.0", ("weight", "bias")),
-        "all.0": ("one", ("A", "B")),
-        "all.1": ("one", ("A", "B")),
+    assert {part.path: part.tied for part in found.parts if part.tied} == {
+        "q.0": {"weight": "p.0.weight"},
+        "q.1": {"weight": "p.1.weight", "bias": "p.1.bias"},
+        "r.0": {"weight": "p.0.weight", "bias": "q.0.bias"},
+        "r.1": {"weight": "p.0.weight", "bias": "q.0.bias"},
+        "all.0": {"A": "one.A", "B": "one.B"},
+        "all.1": {"A": "one.A", "B": "one.B"},
+    }
+
+
+def test_ties_lead_inside_of_parts_to_where_a_tensor_has_its_key() -> None:
+    found = model(
+        "  part nest = Nest(d)\n"
+        "  part a = Linear(d, d) tie nest.lin[1]\n"
+        "  part b = Linear(d, d, bias = false) tie weight = nest.lin[1].weight\n"
+        "  part c = Nest(d) tie lin[0] = nest.twin tie map.c = nest.shift\n"
+        "  part e = Map(d) tie A = c.map.A\n"
+        "  part f = Nest(d) tie c\n"
+        "  part g = Linear(d, d) tie c.last tie bias = a.bias\n"
+    )
+    assert {part.path: part.tied for part in found.parts if part.tied} == {
+        "a": {"weight": "nest.lin.1.weight", "bias": "nest.lin.1.bias"},
+        "b": {"weight": "nest.lin.1.weight"},
+        "c": {
+            "lin.0.weight": "nest.lin.0.weight",
+            "lin.0.bias": "nest.twin.bias",
+            "map.c": "nest.shift",
+        },
+        "e": {"A": "c.map.A"},
+        "f": {
+            "shift": "c.shift",
+            "map.A": "c.map.A",
+            "map.B": "c.map.B",
+            "map.c": "nest.shift",
+            "lin.0.weight": "nest.lin.0.weight",
+            "lin.0.bias": "nest.twin.bias",
+            "lin.1.weight": "c.lin.1.weight",
+            "lin.1.bias": "c.lin.1.bias",
+            "twin.bias": "c.twin.bias",
+        },
+        "g": {"weight": "nest.lin.0.weight", "bias": "nest.lin.1.bias"},
     }
 
 
@@ -168,6 +211,23 @@ def test_parts_are_handed_on() -> None:
         ("part p[k in 0..2] = Map(d)\n part q = Map(d) tie p", "TN205", "p", ["p"]),
         ("part p[k in 0..2] = Map(d)\n part q[k in 0..n] = Map(d) tie p", "TN205", "p", ["p"]),
         ("part p = Map(d)\n part q = Map(d) tie p conj", "TN207", "tie p conj", []),
+        ("part p = Nest(d)\n part q = Map(d) tie p.mop", "TN201", "mop", ["p"]),
+        ("part p = Nest(d)\n part q = Map(d) tie p.map.D", "TN201", "D", ["map"]),
+        ("part p = Nest(d)\n part q = Map(d) tie r = p.map", "TN201", "r", ["q"]),
+        ("part p = Nest(d)\n part q = Nest(d) tie shift.a = p.map", "TN201", "a", []),
+        ("part p = Nest(d)\n part q = Linear(d, d) tie p.lin", "TN205", "lin", ["lin"]),
+        ("part p = Nest(d)\n part q = Linear(d, d) tie p.lin[2]", "TN205", "lin", ["lin"]),
+        ("part p = Nest(d)\n part q = Linear(d, d) tie p.lin[s]", "TN201", "s", []),
+        ("part p = Nest(d)\n part q = Linear(d, 7) tie p.lin[0]", "TN306", "lin", ["lin"]),
+        ("part p = Nest(d)\n part q = Map(d) tie c = p.map.A", "TN306", "A", ["map"]),
+        ("part p = Nest(d)\n part q = Linear(d, d) tie p.map", "TN612", "map", ["map"]),
+        ("part p = Nest(d)\n part q = Linear(d, d) tie p.shift", "TN612", "shift", ["shift"]),
+        ('part p = extern "a.B"()\n part q = Linear(d, d) tie p.a', "TN612", "a", []),
+        ('part p = Map(d)\n part q = extern "a.B"() tie a = p', "TN612", "a", []),
+        ("part f = Map(d)\n part p = Scaled(f, d)\n part q = Map(d) tie p.inner", "TN201", "inner",
+         []),
+        ("part p = Nest(d)\n tensor s(d) tie p.shift", "TN207", "tie p.shift", []),
+        ("part p = Linear(d, d) tie p.weight", "TN201", "p", []),
         # arguments of blocks
         ("part p = Map()", "TN208", "Map", ["d"]),
         ("part p = Map(d, 2, true, 4)", "TN208", "4", ["Map"]),

@@ -117,6 +117,12 @@ def unknown_tie(names: BlockNames) -> Iterator[Diagnostic]:
     """TN201: `tie` names a tensor that is declared before."""
     for use in names.ties:
         name = use.tie.name
+        if len(use.tie.place) > 1 or use.tie.own:
+            message, label = "a network has no parts to tie inside of", "a place inside a part"
+            note = "a tensor of a network is tied to one of the same network"
+            hint = "tie the parts in the model: `part q = N() tie p.inner`"
+            yield problem(Code.MISPLACED, message, use.tie.span, label, note, hint)
+            continue
         if names.ambiguous(name):
             continue
         if use.declared is not None and use.declared.kind != "tensor":

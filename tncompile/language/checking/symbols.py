@@ -218,8 +218,9 @@ class BlockNames:
                     self._values(condition)
                 case tree.Scheme(_, arguments):
                     self._values(*(argument.value for argument in arguments))
-                case tree.Tie(_, subscripts):
-                    self._values(*subscripts)
+                case tree.Tie(place, _, own):
+                    for member in (*own, *place):
+                        self._values(*member.subscripts)
                 case _:
                     pass
 

@@ -287,7 +287,7 @@ def attribute_problems(
         elif word not in allowed:
             message = f"`{word}` does not belong on {with_article(statement)}"
             yield misplaced(message, _start(attribute, word), "not here", note, "remove it")
-        elif word in seen:
+        elif word in seen and (word, statement) != ("tie", "part"):
             message = f"`{word}` is there twice"
             yield misplaced(message, _start(attribute, word), "again here", note, "keep one")
         seen.add(word)

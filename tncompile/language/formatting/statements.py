@@ -108,9 +108,9 @@ class StatementPrinter(ExpressionPrinter):
                 return "complex"
             case tree.Share(names):
                 return "share " + ", ".join(name.text for name in names)
-            case tree.Tie(name, subscripts, conjugate):
-                members = self.members(subscripts, name.span.end)
-                return concat(f"tie {name.text}", members, " conj" if conjugate else "")
+            case tree.Tie(place, conjugate, own):
+                inner = concat(self._place(own), " = ") if own else ""
+                return concat("tie ", inner, self._place(place), " conj" if conjugate else "")
             case tree.If(condition):
                 return concat("if ", self.expression(condition, OR))
             case tree.UnknownAttribute(name, called, rest):
@@ -135,6 +135,14 @@ class StatementPrinter(ExpressionPrinter):
         end = subscripts[-1].span.end if subscripts else name.span.end
         head = self._family(name, subscripts)
         return concat(self._keyword(keyword), head, self.listed("()", legs, end))
+
+    def _place(self, place: Sequence[tree.Member]) -> Doc:
+        """`a.b[0].c`."""
+        steps = (
+            concat(each.name.text, self.members(each.subscripts, each.name.span.end))
+            for each in place
+        )
+        return joined(".", steps)
 
     def _shapes(self, extern: tree.Extern) -> Doc:
         """What an `extern` takes and gives, on a line of its own where it does not fit."""

@@ -78,8 +78,9 @@ class Automaton:
 
     def _names(self, token: Token, following: Token) -> bool:
         """Whether a word that begins statements is meant as a name."""
-        face = self.symbols[-1:] == ["DOT"]
-        if face or "FROZEN" in self.actions or not self._acceptable("NAME", self.states):
+        if self.symbols[-1:] == ["DOT"]:  # a face of a window, or a step into a part
+            return "IN" not in self.actions
+        if "FROZEN" in self.actions or not self._acceptable("NAME", self.states):
             return False
         if token.text in self.named or (following.kind == "ASSIGN" and self.brackets):
             return True

@@ -133,9 +133,9 @@ BUILDERS: Mapping[str, Builder] = {
     "scheme": _node(tree.Scheme, 1),
     "frozen": _node(tree.Frozen),
     "share": _node_of_all(tree.Share),
-    "tie": lambda span, name, members, conj: tree.Tie(
-        name, members or (), conj is not None, span=span
-    ),
+    "tie": lambda span, place, conj: tree.Tie(place, conj is not None, span=span),
+    "inner_tie": lambda span, own, place: tree.Tie(place, False, own, span=span),
+    "member": _node(tree.Member, 1),
     "complex_attribute": lambda span, word: tree.Complex(span=span),
     "if_attribute": _node(tree.If),
     "unknown_attribute": _node(tree.UnknownAttribute),

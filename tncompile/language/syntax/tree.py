@@ -186,11 +186,31 @@ class Share(Node):
     names: tuple[Name, ...]
 
 
-class Tie(Named):
-    """`tie OTHER`, `tie G[0]`, `tie OTHER conj`."""
+class Member(Named):
+    """`h[0]`, a step of a place inside parts."""
 
     subscripts: tuple[Expression, ...]
+
+
+class Tie(Node):
+    """`tie OTHER`, `tie G[0]`, `tie OTHER conj`, of parts also `tie a.b[0]` and `tie own.c = a.b`.
+
+    `place` is what is tied to, `own` what of this part is: nothing for all of it.
+    """
+
+    place: tuple[Member, ...]
     conjugate: bool
+    own: tuple[Member, ...] = ()
+
+    @property
+    def name(self) -> Name:
+        """The name that the place begins with: one of this block."""
+        return self.place[0].name
+
+    @property
+    def subscripts(self) -> tuple[Expression, ...]:
+        """Those of the first step."""
+        return self.place[0].subscripts
 
 
 class If(Node):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.resolved import ResolvedInit, ResolvedNetwork, member_name
@@ -14,6 +14,9 @@ from tncompile.language.syntax.source import Span
 from tncompile.language.typing.operations import Operation
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Kind, Number, Shape, Value
+
+if TYPE_CHECKING:
+    from tncompile.language.typing.names import Family
 
 Key = tuple[int, ...]
 
@@ -63,7 +66,8 @@ class Part:
     """A submodule under the key `family.0.1` of its own subscripts, or one that was handed on.
 
     subscripts  all subscripts; `key` lacks the shared ones
-    tie         the part whose tensors it has, under the keys `tied`
+    tied        the keys that tied tensors of it would have, and those in the model of the tensors
+                that they are
     handed      the parts that it hands on, by the parameters of its model
     outer       whether it is a parameter of the model: the caller has its keys
     """
@@ -73,8 +77,7 @@ class Part:
     key: Key
     callee: Callee
     frozen: bool = False
-    tie: Part | None = None
-    tied: tuple[str, ...] = ()
+    tied: Mapping[str, str] = field(default_factory=dict)
     handed: Mapping[str, Part] = field(default_factory=dict)
     outer: bool = False
     declared: Span = field(kw_only=True)
@@ -183,6 +186,7 @@ class ResolvedModel:
     names       the values that `let` names, by that name (`h[2]`)
     handed      the parts that it takes as arguments, by parameter
     tied        the keys that tied `tensors` would have, and those of the tensors that they are
+    members     its families of parts and tensors, by name: what `tie` finds inside
     """
 
     name: str
@@ -202,6 +206,7 @@ class ResolvedModel:
     single: bool
     names: Mapping[Value, str]
     block: tree.Block = field(repr=False)
+    members: Mapping[str, Family] = field(repr=False, compare=False, default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
 
 

@@ -306,6 +306,11 @@ def resolve_model(
         single=not isinstance(statements.output, Tuple),
         names=graph.names,
         block=block,
+        members={
+            key: each
+            for key, each in reader.names.items()
+            if isinstance(each, Family) and each.what in ("part", "tensor")
+        },
         warnings=problems.warnings,
     )
 

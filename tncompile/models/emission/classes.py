@@ -29,6 +29,7 @@ from tncompile.models.emission.sources import HELPERS
 from tncompile.models.emission.stepping.method import write_steps
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
+from tncompile.models.emission.stepping.sources import past_of
 from tncompile.models.graph.hoisting import Splits, find_splits
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
@@ -56,8 +57,20 @@ def emit_model(model: ResolvedModel, networks: MakeNetwork, orders: Orders) -> G
         classes.stepping = {id(each) for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
     header = writer.comment_lines(f"Made by tncompile from {model.target}.")
-    sources = [each for each in classes.sources if each is not root]
-    return write_file([*sources, loaded := replace(root, header=tuple(header))], loaded=loaded)
+    inner = [each for each in classes.sources if each is not root]
+    *sources, loaded = _with_past([*inner, replace(root, header=tuple(header))])
+    return write_file([*sources, loaded], loaded=loaded)
+
+
+def _with_past(sources: list[ClassSource]) -> list[ClassSource]:
+    """The classes with no more of the helper `_Past` than the file calls."""
+    whole = OF_STEPS["_Past"].rstrip("\n")
+    texts = {text for each in sources for text in (*each.functions, *each.classes)} - {whole}
+    past = past_of("\n".join(sorted(texts)))
+    return [
+        replace(each, functions=tuple(past if text == whole else text for text in each.functions))
+        for each in sources
+    ]
 
 
 @dataclass

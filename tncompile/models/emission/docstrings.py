@@ -15,10 +15,12 @@ ROOM = WIDTH - 4
 
 def write_docstring(model: ResolvedModel) -> list[str]:
     """The lines of the docstring, without indentation."""
-    lines = writer.doc_lines(model.doc or f"The model {model.name}.", ROOM)
     count = parameter_count(model)
     parameters = f"{count:,} parameter{'s' * (count != 1)}."
     made = f"{maps(model)}, {parameters} Made from {model.target}."
+    if not model.doc:
+        return writer.docstring(writer.filled(made, ROOM - 2 * len('"""')))
+    lines = writer.doc_lines(model.doc, ROOM)
     return writer.docstring([*(lines or [model.name]), "", *writer.filled(made, ROOM)])
 
 

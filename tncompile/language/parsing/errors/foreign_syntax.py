@@ -279,7 +279,7 @@ def _reserved(context: ParseContext) -> Iterator[Suggestion]:
     token = context.token
     if token.kind != WORD or context.terminal == "NAME" or not context.expects("NAME"):
         return
-    if context.at(-1).kind == "DOT":
+    if context.at(-1).kind == "DOT" and context.expects("IN"):
         face = {"input": "in", "output": "out"}.get(context.text)
         yield Suggestion(
             f"a window has no face `{context.text}`",

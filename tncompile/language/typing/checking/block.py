@@ -131,25 +131,43 @@ class _Statements(Names):
                         code, span = Code.MISPLACED, scheme.span
                         self.problems.add(problem(code, message, span, label, note, hint))
                     self.expressions(*(argument.value for argument in arguments))
-                case tree.Tie(other, members):
-                    self._tie(other, statement, name)
-                    self.expressions(*members)
+                case tree.Tie(place, _, inside):
+                    self._tie(attribute, statement, name)
+                    for member in (*inside, *place):
+                        self.expressions(*member.subscripts)
                 case tree.Share(names):
                     self._share(names, own)
                 case _:
                     pass
 
-    def _tie(self, other: tree.Name, kind: str, own: tree.Name) -> None:
+    def _tie(self, tie: tree.Tie, kind: str, own: tree.Name) -> None:
+        other = tie.name
         found = self.find(other.text)
-        if found is not None and found.kind == kind:
+        if kind == "tensor" and (len(tie.place) > 1 or tie.own):
+            message, label = "a tensor is not tied to one inside a part", "a place inside a part"
+            note = "tensors are tied to tensors of the same model, parts to any inside of parts"
+            hint = f"tie the part to the tensor: `part p = … tie weight = {own.text}`"
+            code = Code.MISPLACED
+            self.problems.add(problem(code, message, tie.span, label, note, hint))
             return
-        message = f"there is no {kind} `{other.text}` above"
+        kinds = ("part", "tensor") if tie.own else (kind,)
+        if found is not None and found.kind in kinds:
+            return
+        what = " or ".join(kinds)
+        message = f"there is no {what} `{other.text}` above"
         if found is not None:
-            message = f"`{other.text}` is {with_article(found.kind)}, not a {kind}"
-        note, label = f"a {kind} is tied to a {kind} that is declared before it", f"no {kind}"
-        candidates = [n for n, declared in self.scope.items() if declared.kind == kind]
+            message = f"`{other.text}` is {with_article(found.kind)}, not a {what}"
+        note, label = f"a {kind} is tied to a {what} that is declared before it", f"no {what}"
+        candidates = [n for n, declared in self.scope.items() if declared.kind in kinds]
         close = self.suggestions.closest(other.text, candidates)
-        hint = f"did you mean `{close}`?" if close else f"declare the {kind} before `{own.text}`"
+        hint = f"did you mean `{close}`?" if close else f"declare the {what} before `{own.text}`"
+        handed = {p.name.text for p in self.block.parameters if p.type.name.text == "part"}
+        if found is not None and other.text in handed:
+            message = f"`{other.text}` is handed on: its tensors are those of the caller"
+            note, label = "parts that are handed on are arguments of `forward`", "a parameter"
+            hint = (
+                "tie where both are known, in the caller: `part p = M(…) tie PART.INSIDE = OTHER`"
+            )
         self.problems.add(problem(Code.UNKNOWN_NAME, message, other.span, label, note, hint))
 
     def _share(self, names: Iterable[tree.Name], own: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from tncompile.language.typing.model import Key, Part
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.parts.callees import Instantiate as Instantiate
 from tncompile.language.typing.parts.callees import Maker, Recipe, read_recipe
-from tncompile.language.typing.parts.ties import tensor_count, tied_keys, tied_part
+from tncompile.language.typing.parts.ties import tensor_count, tied_keys
 
 MOST_PARTS = 100_000
 
@@ -34,7 +34,8 @@ def read_part(
     Raises `Failed`.
     """
     name, subscripts, attributes = statement.name, statement.subscripts, statement.attributes
-    condition, tie = attribute(attributes, tree.If), attribute(attributes, tree.Tie)
+    condition = attribute(attributes, tree.If)
+    ties = [each for each in attributes if isinstance(each, tree.Tie)]
     share, frozen = attribute(attributes, tree.Share), attribute(attributes, tree.Frozen)
     family = Family("part", name, len(subscripts))
     if condition is not None:
@@ -48,27 +49,21 @@ def read_part(
         recipe = read_recipe(inner, statement.value)
         if own in made:
             part, first = made[own]
-            other = None if tie is None else tied_part(inner, tie, key)
             place = maker.difference(inner, recipe, first, part.callee)
-            if place is None and tie is not None and other is not part.tie:
-                place = tie.span
+            if place is None and tied_keys(inner, ties, name, key, part.callee) != part.tied:
+                place = ties[0].span
             if place is not None and share is not None:
                 raise _differs(statement, share, key, part, place)
             family.members[key] = part
             continue
         callee, handed = maker.callee(inner, recipe)
-        other, keys = None, tuple[str, ...]()
-        if tie is not None:
-            other = tied_part(inner, tie, key)
-            keys = tied_keys(tie, member_name(name.text, key), callee, other)
         part = Part(
             name.text,
             key,
             own,
             callee,
             frozen is not None,
-            other,
-            keys,
+            tied_keys(inner, ties, name, key, callee),
             handed,
             declared=name.span,
         )

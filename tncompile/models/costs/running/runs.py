@@ -130,11 +130,11 @@ def run_alone(kernels: KernelModel, rule: Rule, job: Job, given: int) -> Run:
     )
 
 
-def called(job: Job, run: Run, owner: Part, trained: set[Part]) -> Outcome:
+def called(job: Job, run: Run, tensors: Mapping[str, int], trained: set[str]) -> Outcome:
     """What a run does to the memory and the work of its caller.
 
-    The gradients of parameters stay, unless those of their owner are among the `trained` already:
-    then they are added to these.
+    The gradients of parameters stay, unless those of the same key are among the `trained` already:
+    then they are added to these. `tensors` are the bytes of all of the part, by key.
     """
     kernels, memory = job.kernels, job.kernels.memory
     memory.free(memory.new((run.peak,), 1))
@@ -152,11 +152,13 @@ def called(job: Job, run: Run, owner: Part, trained: set[Part]) -> Outcome:
     def backward(*gradients: SymbolicTensor | None) -> Gradients:
         kernels.work.add(run.backward)
         memory.free(memory.new((run.backward_peak,), 1))
-        if owner in trained:  # one more for their sum
-            memory.free(memory.new((2 * run.parameters,), 1))
-        else:
-            memory.new((run.parameters,), 1)
-        trained.add(owner)
+        again = sum(size for key, size in tensors.items() if key in trained)
+        again = min(again, run.parameters)
+        if again:  # one more for their sum
+            memory.free(memory.new((2 * again,), 1))
+        if again < run.parameters:
+            memory.new((run.parameters - again,), 1)
+        trained.update(tensors)
         return [
             memory.new(operand.shape, operand.width) if needed else None
             for operand, needed in zip(job.operands, run.gradients, strict=True)

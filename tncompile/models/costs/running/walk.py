@@ -19,6 +19,7 @@ from tncompile.language.typing.operations import (
     SizeValue,
     Stored,
 )
+from tncompile.language.typing.parts.ties import part_tensors
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.values import Shape as ValueShape
 from tncompile.language.typing.values import Value
@@ -86,7 +87,8 @@ class _Walk:
         self.shares: dict[Part, Share] = {}
         self.largest: Contraction | None = None
         self.uncounted: set[str] = set()
-        self.trained: set[Part] = set()  # those whose parameters have gradients
+        self.trained: set[str] = set()  # keys of parameters that have gradients
+        self.tensors: dict[Part, dict[str, int]] = {}
         self.forward = OpCost()
         self.elsewhere: dict[int, Allocation] = {}  # of parameters and constants
         self.held: dict[int, Allocation] = {}  # by autograd, or elsewhere
@@ -252,10 +254,9 @@ class _Walk:
         return self.runner.orders[self.model.target][place].forward
 
     def _called(self, part: Part, job: Job, run: Run) -> tuple[Outcome, bool]:
-        owner = part
-        while owner.tie is not None:
-            owner = owner.tie
-        return called(job, run, owner, self.trained), run.parameters > 0
+        if part not in self.tensors:
+            self.tensors[part] = part_tensors(part)
+        return called(job, run, self.tensors[part], self.trained), run.parameters > 0
 
     def _run(self, call: CallPart, job: Job) -> Run:
         frozen = self.frozen or call.part.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tncompile.emission.text.writer import call, function, string
-from tncompile.language.typing.model import Part, ResolvedModel
+from tncompile.language.typing.model import ResolvedModel
 from tncompile.models.emission.access import OF_GRAPHS, Access
 
 TIED = '''\
@@ -27,6 +27,7 @@ class _Tied(nn.Module):
                 if own in owner._parameters:
                     holder._parameters[name] = owner._parameters[own]
                 else:
+                    holder._parameters.pop(name, None)
                     holder._buffers[name] = owner._buffers[own]
 
     def _held(self, key: str) -> tuple[nn.Module, str]:
@@ -123,15 +124,9 @@ def tied_keys(model: ResolvedModel) -> dict[str, str]:
     """Keys of tensors that are others, and the keys of those."""
     keys: dict[str, str] = {}
     for part in model.parts:
-        for key in part.tied if part.tie is not None and not part.outer else ():
-            keys[f"{part.path}.{key}"] = _origin(part, key)
+        if not part.outer:
+            keys |= {f"{part.path}.{key}": origin for key, origin in part.tied.items()}
     return keys
-
-
-def _origin(part: Part, key: str) -> str:
-    while part.tie is not None and key in part.tied:
-        part = part.tie
-    return f"{part.path}.{key}"
 
 
 def write_aliases(access: Access) -> list[list[str]]:

@@ -316,7 +316,7 @@ def _constants(
             made = made.method("to", "like.dtype")
         head = f"self.register_buffer({string(buffers[value])}, {made}, persistent=False)"
         body.lines.append(Line(head))
-    summary = "Compute what no input changes, in float32 at least, then in the module's dtype."
+    summary = "Compute what no input changes, floats in float32 at least."
     text = writer.docstring([summary])
     like = ["like = self._like"]
     lines = render(body.lines)

@@ -50,8 +50,8 @@ class Scope:
 
     @property
     def device(self) -> str:
-        """The device of constants."""
-        return f"{self.like}.device"
+        """The device of constants: that of the inputs."""
+        return f"{next(iter(self.inputs.values()), None) or self.like}.device"
 
     def size(self, size: Size) -> str:
         """An expression of a size."""

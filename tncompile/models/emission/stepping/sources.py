@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 _PAST = '''\
@@ -175,3 +176,18 @@ SOURCES: Mapping[str, str] = {
     "_evaluating": _EVALUATING,
     "_stepped": _STEPPED,
 }
+
+_METHOD = "\n\n    def "
+
+
+def past_of(file: str) -> str:
+    """The class `_Past` with the methods that the rest of a file calls, and what these call."""
+    head, *rest = _PAST.rstrip("\n").split(_METHOD)
+    methods = {text.partition("(")[0]: text for text in rest}
+    called = [file, methods["__init__"]]
+    wanted = {"__init__"}
+    while called:
+        names = set(re.findall(r"\.(\w+)\(", called.pop())) & set(methods) - wanted
+        wanted |= names
+        called += [methods[name] for name in names]
+    return _METHOD.join([head, *(text for name, text in methods.items() if name in wanted)])

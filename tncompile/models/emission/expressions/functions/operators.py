@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tncompile.language.typing.values import Kind, higher
 from tncompile.models.emission.expressions.conversion import Applied
-from tncompile.models.emission.expressions.text import Text, call, infix, prefix
+from tncompile.models.emission.expressions.text import Precedence, Text, call, infix, prefix
 from tncompile.models.graph.numbers import gives_number
 
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/", "mod": "%", "pow": "**"}
@@ -62,7 +62,20 @@ def _comparison(applied: Applied) -> Text:
     left, right = applied.texts
     if applied.number(0) and applied.number(1):
         left = applied.tensor(0)
+    elif applied.name in ("eq", "ne") and {left.code, right.code} & {"True", "False"}:
+        return _truth(applied)
     return infix(left, _COMPARISONS[applied.name], right)
+
+
+def _truth(applied: Applied) -> Text:
+    """A comparison with `True` or `False`, as linters want it: the tensor itself, if it is new."""
+    k = int(applied.texts[0].code in ("True", "False"))
+    tensor, number = applied.texts[k], applied.texts[1 - k]
+    new = tensor.precedence in (Precedence.COMPARISON, Precedence.AND, Precedence.OR)
+    if applied.value(k).kind != "bool" or not new:
+        return call(f"torch.{applied.name}", tensor, number)
+    same = (applied.name == "eq") is (number.code == "True")
+    return tensor if same else prefix("~", tensor)
 
 
 def _logic(applied: Applied) -> Text:
