@@ -12,8 +12,14 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.calibrating.calibrate import calibrate
+from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.replacing.folders import load_model
+from tncompile.tensorizing.replacing.report import Report
+from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
 from tncompile.tensorizing.result import Fit
+from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
 __version__ = "0.1.0"
 
@@ -25,12 +31,19 @@ __all__ = [
     "Fit",
     "Metric",
     "Model",
+    "Moments",
+    "Report",
+    "Rewrite",
     "Spec",
+    "Tensorized",
+    "calibrate",
     "from_conv",
     "from_einsum",
     "from_embedding",
     "from_linear",
     "load",
+    "load_model",
     "loads",
+    "tensorize",
     "to_dense",
 ]

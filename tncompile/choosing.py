@@ -70,7 +70,7 @@ def choose(
         if choice.budget is not None:
             raise ValueError("an architecture has its ranks: a budget chooses those of a block")
         return architecture, choice.fit(architecture, weight)
-    names = _open_ranks(block, arguments)
+    names = open_ranks(block, arguments)
     if not names or (choice.budget is None and choice.tolerance is None):
         made = block.instantiate(**arguments)
         if choice.budget is not None:
@@ -84,7 +84,8 @@ def choose(
     return _reaching(ranked, choice, weight)
 
 
-def _open_ranks(block: Block, arguments: Mapping[str, object]) -> tuple[str, ...]:
+def open_ranks(block: Block, arguments: Mapping[str, object]) -> tuple[str, ...]:
+    """The parameters for ranks that arguments leave open."""
     known = [parameter.name for parameter in block.parameters]
     for group in (RANKS, TERMS):
         if any(name in known for name in group):

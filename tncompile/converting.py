@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.tensorizing.moments import Metric
+    from tncompile.tensorizing.result import Fit
     from tncompile.typed import TensorNetworkModule
 
 SITES = 3
@@ -60,13 +61,8 @@ def from_linear(
     from torch import nn
 
     _require(linear, (nn.Linear,), "a linear layer")
-    given = {"in_features": linear.in_features, "out_features": linear.out_features}
-    filled = _Filled(block, "std/linear.tn", arguments, sites)
-    filled.features("ins", "in_features", "inputs", linear.in_features)
-    filled.features("outs", "out_features", "outputs", linear.out_features)
-    filled.set(**given, with_bias=linear.bias is not None)
     choice = Choice(budget, tolerance, metric, inputs, seed, progress)
-    return _module(linear, linear.weight, linear.bias, filled, choice)
+    return convert(linear, block, arguments, choice, sites).module
 
 
 def from_conv(
@@ -98,27 +94,8 @@ def from_conv(
 
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
     _require(conv, (*kinds, nn.ConvTranspose3d), "a convolution")
-    filled = _Filled(block, "std/convolution.tn", arguments, sites)
-    filled.features("ins", "in_channels", "inputs", conv.in_channels)
-    filled.features("outs", "out_channels", "outputs", conv.out_channels)
-    if not isinstance(block, Architecture):
-        if conv.transposed:
-            raise ValueError("the blocks of convolutions are not transposed: give an architecture")
-        if conv.groups > 1 and "groups" not in filled.parameters:
-            raise ValueError(f"{filled.name} has no groups, the layer has {conv.groups}")
-        filled.set(
-            in_channels=conv.in_channels,
-            out_channels=conv.out_channels,
-            kernel_size=list(conv.kernel_size),
-            stride=list(conv.stride),
-            padding=_padding(conv),
-            dilation=list(conv.dilation),
-            groups=conv.groups,
-            with_bias=conv.bias is not None,
-            **{mode: conv.padding_mode == mode for mode in ("circular", "reflect", "replicate")},
-        )
     choice = Choice(budget, tolerance, metric, inputs, seed, progress)
-    return _module(conv, conv.weight, conv.bias, filled, choice)
+    return convert(conv, block, arguments, choice, sites).module
 
 
 def from_embedding(
@@ -149,13 +126,8 @@ def from_embedding(
     from torch import nn
 
     _require(embedding, (nn.Embedding,), "an embedding")
-    if embedding.max_norm is not None:
-        raise ValueError("a table with `max_norm` changes when it is read: no network does")
-    filled = _Filled(block, "std/embedding.tn", arguments, sites)
-    filled.features("rows", "words", "words", embedding.num_embeddings)
-    filled.features("columns", "features", "features", embedding.embedding_dim)
     choice = Choice(budget, tolerance, metric, inputs, seed, progress)
-    return _module(embedding, embedding.weight, None, filled, choice)
+    return convert(embedding, block, arguments, choice, sites).module
 
 
 def to_dense(module: nn.Module) -> nn.Module:
@@ -183,6 +155,92 @@ def to_dense(module: nn.Module) -> nn.Module:
         layer.bias = nn.Parameter(bias.detach().clone())
     layer.train(module.training)
     return layer.requires_grad_(any(p.requires_grad for p in module.parameters()))
+
+
+class Converted(NamedTuple):
+    """A network in place of a layer: the module, what it was made of, and how near it is."""
+
+    module: TensorNetworkModule
+    architecture: Architecture
+    fit: Fit
+
+
+def convert(
+    layer: nn.Module,
+    block: str | Block | Architecture,
+    arguments: Mapping[str, object],
+    choice: Choice,
+    sites: int | None = None,
+) -> Converted:
+    """What `from_linear`, `from_conv` and `from_embedding` do, with all that is known of it."""
+    filled = _filled(layer, block, arguments, sites)
+    weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+    bias: torch.Tensor | None = getattr(layer, "bias", None)
+    architecture, fit = choose(filled.architecture, filled.block, filled.arguments, weight, choice)
+    return Converted(_module(layer, weight, bias, architecture, fit, choice), architecture, fit)
+
+
+def completed(
+    layer: nn.Module, block: Block, arguments: Mapping[str, object]
+) -> Mapping[str, object]:
+    """The arguments of a block for a layer: those given, and those that the layer decides.
+
+    Raises ValueError where the block has nothing that the layer needs.
+    """
+    return _filled(layer, block, arguments, None).arguments
+
+
+def _filled(
+    layer: nn.Module,
+    block: str | Block | Architecture,
+    arguments: Mapping[str, object],
+    sites: int | None,
+) -> _Filled:
+    from torch import nn
+
+    match layer:
+        case nn.Linear():
+            filled = _Filled(block, "std/linear.tn", arguments, sites)
+            filled.features("ins", "in_features", "inputs", layer.in_features)
+            filled.features("outs", "out_features", "outputs", layer.out_features)
+            filled.set(
+                in_features=layer.in_features,
+                out_features=layer.out_features,
+                with_bias=layer.bias is not None,
+            )
+        case nn.Embedding():
+            if layer.max_norm is not None:
+                raise ValueError("a table with `max_norm` changes when it is read: no network does")
+            filled = _Filled(block, "std/embedding.tn", arguments, sites)
+            filled.features("rows", "words", "words", layer.num_embeddings)
+            filled.features("columns", "features", "features", layer.embedding_dim)
+        case _:
+            conv: nn.Conv2d = layer  # type: ignore[assignment]
+            filled = _Filled(block, "std/convolution.tn", arguments, sites)
+            _fill_convolution(filled, conv)
+    return filled
+
+
+def _fill_convolution(filled: _Filled, conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
+    filled.features("ins", "in_channels", "inputs", conv.in_channels)
+    filled.features("outs", "out_channels", "outputs", conv.out_channels)
+    if filled.block is None:
+        return
+    if conv.transposed:
+        raise ValueError("the blocks of convolutions are not transposed: give an architecture")
+    if conv.groups > 1 and "groups" not in filled.parameters:
+        raise ValueError(f"{filled.name} has no groups, the layer has {conv.groups}")
+    filled.set(
+        in_channels=conv.in_channels,
+        out_channels=conv.out_channels,
+        kernel_size=list(conv.kernel_size),
+        stride=list(conv.stride),
+        padding=_padding(conv),
+        dilation=list(conv.dilation),
+        groups=conv.groups,
+        with_bias=conv.bias is not None,
+        **{mode: conv.padding_mode == mode for mode in ("circular", "reflect", "replicate")},
+    )
 
 
 _CONVOLUTION = ("in_channels", "out_channels", "kernel_size", "stride", "padding")
@@ -295,11 +353,11 @@ def _module(
     layer: nn.Module,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    filled: _Filled,
+    architecture: Architecture,
+    fit: Fit,
     choice: Choice,
 ) -> TensorNetworkModule:
     """The network that was chosen and fitted, as a module with the bias of the layer."""
-    architecture, fit = choose(filled.architecture, filled.block, filled.arguments, weight, choice)
     state = fit.state_dict
     biases = architecture.network.biases
     if bias is not None:

@@ -19,15 +19,26 @@ def replace_file(target: Path, text: str) -> None:
 
     Lines end as they do in `text`. Raises `OSError`, and leaves nothing behind then.
     """
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    with replaced(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """A file beside `target` for the body to write, which then takes its place.
+
+    It has the permissions that `target` has or would have. Nothing is left behind by a body that
+    fails.
+    """
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask()
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(descriptor)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        os.chmod(temporary, mode)
-        os.replace(temporary, target)
+        yield Path(name)
+        os.chmod(name, mode)
+        os.replace(name, target)
     except BaseException:
-        os.unlink(temporary)
+        os.unlink(name)
         raise
 
 
@@ -70,7 +81,7 @@ def alone_with(target: Path) -> Iterator[None]:
         lock.release()
 
 
-def _umask() -> int:
+def umask() -> int:
     """The mask for new files; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)

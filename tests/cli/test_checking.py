@@ -77,24 +77,16 @@ def test_check_says_what_it_left_out(
     assert f"1 file checked: no errors{note}" in capsys.readouterr().err
 
 
-def test_check_says_what_cannot_be_compiled(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The file is well formed, so it is no error; but nothing of it can be compiled yet."""
-    (folder / "later.tn").write_text(UNCOMPILED + MAP, encoding="utf-8")
-    assert run(["check", "later.tn"]) == 0
-    err = capsys.readouterr().err
-    assert (
-        "warning: later.tn: the rewrite `R` cannot be compiled yet; only the syntax is checked"
-        in err
-    )
-    assert "1 file checked: no errors" in err
-    assert run(["check", "--json", "later.tn"]) == 0
-    out, err = capsys.readouterr()
-    assert json.loads(out) == []
-    assert "cannot be compiled yet" in err
-    assert run(["check", "map.tn"]) == 0
-    assert "cannot be compiled" not in capsys.readouterr().err
+def test_check_reads_rewrites(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As far as that goes without a model: networks, arguments, what is known of a layer."""
+    right = UNCOMPILED + MAP + 'rewrite S { linear "*" -> Map(d = in_features, o = 3) }'
+    (folder / "right.tn").write_text(right, encoding="utf-8")
+    assert run(["check", "right.tn"]) == 0
+    assert "1 file checked: no errors" in capsys.readouterr().err
+    (folder / "typo.tn").write_text(right.replace("in_features", "in_feature"), encoding="utf-8")
+    assert run(["check", "--json", "typo.tn"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["code"], found["hint"]) == ("TN201", "did you mean `in_features`?")
 
 
 def test_ranks_that_cannot_be_are_told_by_every_command(

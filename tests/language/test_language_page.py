@@ -9,11 +9,13 @@ import pytest
 import torch
 
 import tncompile
+from tncompile.language.typing.functions import FUNCTIONS as TABLE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "language.md").read_text(encoding="utf-8")
 MODELS = (DOCS / "models.md").read_text(encoding="utf-8")
-FILES = re.findall(r"^```tn\n(.*?)^```", PAGE + MODELS, re.MULTILINE | re.DOTALL)
+TEXTS = re.findall(r"^```tn\n(.*?)^```", PAGE + MODELS, re.MULTILINE | re.DOTALL)
+FILES = [text for text in TEXTS if "\nrewrite " not in text]
 FUNCTIONS = re.findall(r"^\| `.*? \| `([^`]+)` \| `([^`]+)` \|$", PAGE, re.MULTILINE)
 
 
@@ -51,9 +53,24 @@ def _architectures(text: str) -> list[tncompile.Architecture]:
     return [spec.instantiate(each) for each in [*([target] if target else []), *ready]]
 
 
+def test_the_signatures_of_functions_are_those_of_the_table() -> None:
+    (block,) = re.findall(r"^```text\n(gelu.*?)^```", MODELS, re.MULTILINE | re.DOTALL)
+    listed = re.split(r"\n|  ", block.strip())
+    plain = {f"{name}(x)" for name in TABLE}
+    assert listed == [f.signature for f in TABLE.values() if f.signature not in plain]
+
+
 def test_the_page_has_examples() -> None:
     assert len(FILES) >= 20
     assert len(FUNCTIONS) == 10
+
+
+@pytest.mark.parametrize("text", [text for text in TEXTS if text not in FILES])
+def test_rewrites_are_right_as_far_as_they_go_without_a_model(text: str) -> None:
+    spec = tncompile.loads(text)
+    assert not spec.warnings
+    assert spec.describe() == text, "not in the layout of `tncompile fmt`"
+    assert tncompile.Rewrite.loads(text).lines
 
 
 @pytest.mark.parametrize("text", FILES, ids=_name)

@@ -322,7 +322,7 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="is no name for a network"):
         from_einsum("bi,ir->br", (None, 8), (8, 2), name="my net")
     with pytest.raises(ValueError, match="is no name for a network"):
-        from_einsum("bi,ir->br", (None, 8), (8, 2), name="network")
+        from_einsum("bi,ir->br", (None, 8), (8, 2), name="if")
     with pytest.raises(ValueError, match="one line"):
         from_einsum("bi,\nir->br", (None, 8), (8, 2))
     with pytest.raises(ValueError, match="at most 200,000 characters"):

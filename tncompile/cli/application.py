@@ -15,6 +15,7 @@ from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
 from tncompile.cli.compiling import compile, cost
 from tncompile.cli.measuring import calibrate, explain_slow, tune
+from tncompile.cli.tensorizing import tensorize
 from tncompile.cli.texts import blocks, explain, fmt
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
 from tncompile.language.diagnostics.errors import CompileError
@@ -22,7 +23,10 @@ from tncompile.language.diagnostics.spelling import closest
 
 COMMANDS = {
     each.name: each
-    for each in (check, compile, cost, tune, explain_slow, fmt, explain, blocks, calibrate)
+    for each in (
+        *(check, compile, cost, tune, explain_slow, tensorize),
+        *(fmt, explain, blocks, calibrate),
+    )
 }
 
 TRACEBACK = "TNCOMPILE_TRACEBACK"

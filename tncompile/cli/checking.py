@@ -11,18 +11,15 @@ from tncompile.cli.reading import link_file
 from tncompile.cli.writing import UsageError, report, say, show
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
-from tncompile.language.linked import LinkedBlock, LinkedProgram, can_be_compiled
-
-MOST_NAMED = 6
-"""The most blocks of a file that are named as not compiled."""
+from tncompile.language.linked import LinkedProgram, can_be_compiled
 
 
 @command(
     "check",
     "Find what is wrong in files: all problems at once, each at its place.",
     "Every block whose parameters all have defaults is instantiated; --with names a call for\n"
-    "the others. Models that take parts are checked where they are parts. Warnings are shown and\n"
-    "do not count. The exit code is 1 where there are errors,\n"
+    "the others. Models that take parts are checked where they are parts, rewrites without a\n"
+    "model. Warnings are shown and do not count. The exit code is 1 where there are errors,\n"
     "2 where a file cannot be read: the others are checked all the same.",
     [
         "tncompile check std/linear.tn",
@@ -38,7 +35,6 @@ MOST_NAMED = 6
 def check(arguments: Namespace) -> int:
     """Report the problems of all files."""
     problems: list[Diagnostic] = []
-    notes: list[str] = []
     blocks = waiting = unread = 0
     for name in arguments.files:
         try:
@@ -59,8 +55,6 @@ def check(arguments: Namespace) -> int:
             waiting += len(bare) - len(calls)
         problems += _problems(linked, calls)
         blocks += len(own)
-        if rewrites := [block for block in own if block.kind == "rewrite"]:
-            notes.append(_not_yet(name, rewrites))
     errors = sum(problem.severity == "error" for problem in problems)
     if arguments.json:
         import json
@@ -70,8 +64,6 @@ def check(arguments: Namespace) -> int:
         show(json.dumps(to_json(tuple(problems)), indent=2, ensure_ascii=False))
     else:
         report(problems)
-    for note in notes:
-        say(note)
     if not arguments.json and (read := len(arguments.files) - unread):
         say(_summary(read, errors, len(problems) - errors, blocks, waiting))
     return WRONG_USAGE if unread else WRONG_PROGRAM if errors else FINE
@@ -90,15 +82,6 @@ def _problems(linked: LinkedProgram, calls: Sequence[str]) -> list[Diagnostic]:
         except CompileError as error:
             problems.extend(error.diagnostics)
     return sorted(dict.fromkeys(problems), key=Diagnostic.sort_key)
-
-
-def _not_yet(file: str, blocks: Sequence[LinkedBlock]) -> str:
-    """What is said of blocks that are read and no more."""
-    names = [f"the {block.kind} `{block.name}`" for block in blocks[:MOST_NAMED]]
-    if more := len(blocks) - len(names):
-        names.append(f"{more} more")
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    return f"warning: {file}: {listed} cannot be compiled yet; only the syntax is checked"
 
 
 def _summary(files: int, errors: int, warnings: int, blocks: int, waiting: int) -> str:

@@ -92,19 +92,13 @@ def arranged(weight: torch.Tensor, axes: tuple[WeightAxis, ...], target: str) ->
     if weight.is_meta:
         raise ValueError("weight is on the device `meta`: it has no values")
     shape = tuple(axis.length for axis in axes)
-    given = tuple(weight.shape)
-    out, into = (math.prod(a.length for a in axes if a.side == side) for side in ("out", "in"))
-    known = [shape]
-    if [axis.side for axis in axes] == sorted((a.side for a in axes), reverse=True):
-        known.append((out, into))
-    if all(axis.length == axis.size for axis in axes):
-        known.append(tuple(size for axis in axes for size in axis.split))
+    given, known = tuple(weight.shape), weight_shapes(axes)
     if given not in known:
-        words = " or ".join(_written(each) for each in dict.fromkeys(known))
+        words = " or ".join(map(written_shape, known))
         hint = ""
         if given[::-1] in known and len(given) == 2:
             hint = ": it is transposed (a weight of torch is (out, in))"
-        raise ValueError(f"the weight of {target} is {words}, not {_written(given)}{hint}")
+        raise ValueError(f"the weight of {target} is {words}, not {written_shape(given)}{hint}")
     found = weight.detach().reshape(shape)
     bad = found.numel() - int(torch.isfinite(found).sum())
     if bad:
@@ -112,7 +106,20 @@ def arranged(weight: torch.Tensor, axes: tuple[WeightAxis, ...], target: str) ->
     return found
 
 
-def _written(shape: Iterable[int]) -> str:
+def weight_shapes(axes: tuple[WeightAxis, ...]) -> list[tuple[int, ...]]:
+    """The shapes in which a weight may come: as it is, flattened, or with an axis for each leg."""
+    shape = tuple(axis.length for axis in axes)
+    known = [shape]
+    if [axis.side for axis in axes] == sorted((a.side for a in axes), reverse=True):
+        out, into = (math.prod(a.length for a in axes if a.side == side) for side in ("out", "in"))
+        known.append((out, into))
+    if all(axis.length == axis.size for axis in axes):
+        known.append(tuple(size for axis in axes for size in axis.split))
+    return list(dict.fromkeys(known))
+
+
+def written_shape(shape: Iterable[int]) -> str:
+    """Sizes as messages have them: `32 × 64`."""
     return " × ".join(map(str, shape)) or "a number"
 
 

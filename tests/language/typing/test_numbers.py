@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -55,3 +57,37 @@ def test_families_of_numbers_are_numbers() -> None:
         "  let a = if c[1] == 3 then c[2] else 0"
     )
     assert "x * 3" in model(text).instantiate("M").source()
+
+
+@pytest.mark.parametrize(
+    ("default", "number"), [("pi", math.pi), ("2 * pi - 1", 2 * math.pi - 1), ("d + 1", 5.0)]
+)
+def test_a_default_is_a_number(default: str, number: float) -> None:
+    text = f"model M(d: int = 4, a: float = {default}) {{\n  input x(..., d)\n  output x * a\n}}"
+    module = tncompile.loads(text).instantiate("M").module()
+    torch.testing.assert_close(module(torch.ones(4)), torch.full((4,), number))
+
+
+def test_comparisons_are_compared_with_bools() -> None:
+    text = """model M() {
+  input x(..., 3)
+  let same = (x > 0) == (x < 2)
+  output where(same != true, x, 5)
+}"""
+    module = tncompile.loads(text).instantiate("M").module()
+    assert module(torch.tensor([-1.0, 1.0, 3.0])).tolist() == [-1, 5, 3]
+
+
+def test_the_star_of_a_family_within_it_is_those_before() -> None:
+    text = """model Dense(d: int = 2, n: int = 3) {
+  part grow[l in 0..n] = Linear(d * 2 ** l, d * 2 ** l)
+  input x(..., d)
+  let h[l in 0..n] = if l == 0 then grow[l](x) else grow[l](concat(x, h[*], dim = -1))
+  output h[n - 1]
+}"""
+    module = tncompile.loads(text).instantiate("Dense").module(seed=0)
+    x, parts = torch.rand(5, 2), dict(module.named_modules())
+    before: list[torch.Tensor] = []
+    for k in range(3):
+        before.append(parts[f"grow.{k}"](torch.cat([x, *before], -1)))
+    torch.testing.assert_close(module(x), before[-1])

@@ -42,11 +42,13 @@ def misused_expression(names: BlockNames) -> Iterator[Diagnostic]:
         yield from expression_problems(expression, names.suggestions)
 
 
+_FOREIGN = "the expressions of a network are about sizes; tensors flow in models only"
+
+
 def expression_problems(
-    expression: tree.Expression, suggestions: Suggestions
+    expression: tree.Expression, suggestions: Suggestions, foreign: str = _FOREIGN
 ) -> Iterator[Diagnostic]:
-    """What no integer expression holds; of several texts in it, the first."""
-    foreign = "the expressions of a network are about sizes; tensors flow in models only"
+    """What no integer expression holds, for the reason `foreign`; of several texts, the first."""
     text_seen = False
     for node in walk(expression, into=readable):
         match node:
@@ -54,7 +56,7 @@ def expression_problems(
                 pass
             case tree.Binary(operator):
                 if operator == "@":
-                    message, hint = "`@` is for models", "`*` multiplies numbers"
+                    message, hint = "`@` is for values", "`*` multiplies numbers"
                     yield misplaced(message, node.operator_span, "not here", foreign, hint)
             case tree.Call():
                 yield from _function_problems(node, suggestions)
@@ -67,7 +69,7 @@ def expression_problems(
                 yield misplaced(message, node.span, label, note, hint)
             case tree.Pipe() | tree.Repeat() | tree.Dots() | tree.NetworkExpression():
                 hint = "write an expression of numbers"
-                yield misplaced("this is for models", node.span, "not here", foreign, hint)
+                yield misplaced("this is for values", node.span, "not here", foreign, hint)
             case tree.String(value) if not text_seen:
                 text_seen = True
                 note = "values are int, float, bool or lists of int"
@@ -228,7 +230,11 @@ def misplaced_attribute(names: BlockNames) -> Iterator[Diagnostic]:
             case tree.OutputStatement(_, _, _, attributes):
                 yield from attribute_problems(attributes, "output", (), names.suggestions)
             case tree.BatchStatement(declarations):
-                yield from map(_causal, filter(None, (each.causal for each in declarations)))
+                for each in declarations:
+                    if each.causal is not None:
+                        yield _causal(each.causal)
+                    elif each.condition is not None:
+                        yield _optional(each.condition)
             case _:
                 pass
 
@@ -237,6 +243,12 @@ def _causal(word: tree.Name) -> Diagnostic:
     message, label = "`causal` is for the run-time sizes of models", "not here"
     note = "each entry along a batch axis of a network depends on its own entry of the inputs alone"
     return misplaced(message, word.span, label, note, "remove it")
+
+
+def _optional(condition: tree.Expression) -> Diagnostic:
+    message, label = "an `if` is for the run-time sizes of models", "not here"
+    note = "a batch axis of a network is there where an input has it"
+    return misplaced(message, condition.span, label, note, "remove it; write it on the input")
 
 
 def _word(attribute: tree.Attribute) -> str:

@@ -148,6 +148,14 @@ def int_hint(node: Expression, value: Value) -> str:
     return f"write `{int(value)}`" if is_whole(value) else "write an int"
 
 
+CHAINED = "comparisons do not chain: write `a < b and b < c`"
+
+
+def is_chained(node: Binary) -> bool:
+    """Whether the left side of a comparison is a comparison itself."""
+    return isinstance(node.left, Binary) and node.left.operator in COMPARISONS
+
+
 def _compare(node: Binary, left: Value, right: Value) -> bool:
     symbol = node.operator
     if is_number(left) and is_number(right):
@@ -158,8 +166,7 @@ def _compare(node: Binary, left: Value, right: Value) -> bool:
         if kind_of(left) != kind_of(right):
             raise wrong_type(node.right.span, right, kind_of(left))
         return (left == right) is (symbol == "==")
-    chained = isinstance(node.left, Binary) and node.left.operator in COMPARISONS
-    hint = "comparisons do not chain: write `a < b and b < c`" if chained else None
+    hint = CHAINED if is_chained(node) else None
     if not is_number(left):
         raise wrong_type(node.left.span, left, "a number", hint=hint)
     raise wrong_type(node.right.span, right, "a number", hint=hint)

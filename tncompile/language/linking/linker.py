@@ -13,6 +13,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.linked import LinkedBlock, LinkedProgram, ParameterSummary
 from tncompile.language.linking.instances import File, link_instance, resolve_instances
+from tncompile.language.linking.rewrites import check_rewrite
 from tncompile.language.parsing import parse
 from tncompile.language.parsing.lexer import one_line
 from tncompile.language.syntax import tree
@@ -73,6 +74,7 @@ class Linker:
                     self.problems.extend(check)
                     self._add_block(_linked(declaration, file), declaration.name.span, file)
                 case tree.Rewrite():
+                    self.problems.extend(check_rewrite(declaration, file, self.suggestions))
                     self._add_block(_linked(declaration, file), declaration.name.span, file)
                 case tree.Instance():
                     block = link_instance(declaration, file, self.problems, self.suggestions)
@@ -161,7 +163,9 @@ class Linker:
 def _linked(definition: tree.Block | tree.Rewrite, file: File) -> LinkedBlock:
     name, doc = definition.name, definition.doc
     if isinstance(definition, tree.Rewrite):
-        return LinkedBlock(name.text, "rewrite", (), doc, name.span, definition)
+        return LinkedBlock(
+            name.text, "rewrite", (), doc, name.span, definition, scope=dict(file.blocks)
+        )
     parameters = tuple(
         ParameterSummary(
             parameter.name.text,

@@ -74,7 +74,7 @@ def compile_grammar(grammar: str, *, strict: bool = False) -> dict[str, Any]:
         if not isinstance(terminal.pattern, PatternStr):
             patterns[terminal.name] = text
         else:
-            (words if text.isalpha() else symbols)[text] = terminal.name
+            (words if text.isalnum() else symbols)[text] = terminal.name
     name = re.compile(patterns.pop("NAME"))
     return {
         "lark": lark.__version__,

@@ -127,7 +127,10 @@ class IndexStatement(Node):
 
 
 class BatchDeclaration(Named):
-    """One `name = usual causal if condition` of a `batch` statement; `causal` holds the word."""
+    """One `name = usual causal if condition` of a `batch` statement; `causal` holds the word.
+
+    With the word, the condition says whether the size is causal; else whether there is one.
+    """
 
     usual: Expression | None = None
     causal: Name | None = None

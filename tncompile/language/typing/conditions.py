@@ -12,7 +12,7 @@ from tncompile.language.resolved import value_text
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.syntax.walk import values_used
-from tncompile.language.typing.expressions import Reader
+from tncompile.language.typing.expressions import Reader, numbers
 from tncompile.language.typing.model import Combined, Comparison, Condition, Requirement
 from tncompile.language.typing.sizes import Facts, Size
 from tncompile.language.typing.state import Typed, limited_sizes
@@ -90,6 +90,15 @@ def assumed(requirements: Iterable[Requirement]) -> Facts:
     return facts
 
 
+def _check_chain(reader: Reader, node: tree.Binary) -> None:
+    """TN305 for `0 < t < 9` of a run-time size; numbers are told so where they are compared."""
+    names = (used.name for used in values_used(node.left))
+    if node.operator not in ("==", "!=") and any(
+        isinstance(reader.entity(name), Size) for name in names
+    ):
+        numbers.check_chain(node)
+
+
 def _condition(reader: Reader, node: tree.Expression) -> bool | Condition:
     """A condition; parts that are decided are gone."""
     match node:
@@ -116,6 +125,7 @@ def _condition(reader: Reader, node: tree.Expression) -> bool | Condition:
         case tree.Conditional():
             return _condition(reader, reader.chosen(node))
         case tree.Binary(symbol) if symbol in arithmetic.COMPARISONS:
+            _check_chain(reader, node)
             left_term, right_term = reader.term(node.left), reader.term(node.right)
             if isinstance(left_term, Size) or isinstance(right_term, Size):
                 return _comparison(reader, node, Typed(left_term, node.left.span),

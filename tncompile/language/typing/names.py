@@ -12,9 +12,9 @@ from tncompile.language.resolved import member_name
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.model import Key, Part
-from tncompile.language.typing.values import Number, Term
+from tncompile.language.typing.values import Term
 
-CONSTANTS: Mapping[str, Number] = {"pi": math.pi, "inf": math.inf}
+CONSTANTS: Mapping[str, float] = {"pi": math.pi, "inf": math.inf}
 """Names of numbers that every model has, unless it declares them."""
 
 
@@ -23,15 +23,17 @@ class Family:
     """What one statement declares; without subscripts there is the one member `()`.
 
     A member that failed is None: what is wrong with it is reported. `failed` says that it is not
-    known which members there are. `condition` is the `if` that takes members away.
+    known which members there are. `condition` is the `if` that takes members away. `next` is the
+    member of a family of values that is read.
     """
 
-    what: str  # `part`, `tensor`, `input` or `value`
+    what: str  # `part`, `tensor`, `input`, `value` or `run-time size`
     name: tree.Name
     arity: int = 0
     members: dict[Key, Term | Part | None] = field(default_factory=dict)
     condition: Span | None = None
     failed: bool = False
+    next: Key | None = None
 
     def member(self, key: Key, span: Span) -> Term | Part:
         """The member with these subscripts; TN205 at `span` where there is none."""
@@ -64,9 +66,18 @@ class Family:
             there = Label(self.condition, f"this is false, so `{full}` is left out")
             return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, there)
         hint = "the range of the family is empty here"
+        if self.next is not None:
+            note = "members are made in order, and each may use those before it alone"
+            hint = (
+                f"nothing is before `{member_name(name, self.next)}`: begin with `if … then … else`"
+            )
         if self.members:
             first, last = next(iter(self.members)), next(reversed(self.members))
-            hint = f"the members are `{member_name(name, first)}` to `{member_name(name, last)}`"
+            members = f"`{member_name(name, first)}`"
+            members += f" to `{member_name(name, last)}`" if first != last else ""
+            hint = f"the members are {members}" if first != last else f"the one member is {members}"
+            if self.next is not None:
+                hint = f"before `{member_name(name, self.next)}` there is {members}"
         return failure(Code.NO_SUCH_MEMBER, message, span, label, note, hint, declared)
 
 

@@ -28,7 +28,7 @@ from tncompile.language.typing.model import (
     ResolvedModel,
     RunTimeSize,
 )
-from tncompile.language.typing.names import Family
+from tncompile.language.typing.names import CONSTANTS, Family
 from tncompile.language.typing.operations import Read
 from tncompile.language.typing.parts import Instantiate, read_part
 from tncompile.language.typing.repeats import Graph, without_repeats
@@ -115,10 +115,14 @@ class _Statements:
         name, usual = declaration.name, None
         typing = self.reader.typing
         causal, condition = declaration.causal, declaration.condition
+        if condition is not None and causal is None and not self.reader.truth(condition):
+            absent = Family("run-time size", name, condition=condition.span)
+            self.reader.names[name.text] = absent
+            return
         size = RunTimeSize(name.text, None, causal is not None, name.span)
         typing.sizes[name.text] = size
         self.reader.names[name.text] = Size.name(name.text)
-        if condition is not None and not self.reader.truth(condition):
+        if causal is not None and condition is not None and not self.reader.truth(condition):
             causal = None
             typing.sizes[name.text] = size = replace(size, causal=False)
         if declaration.usual is not None:
@@ -187,9 +191,10 @@ class _Statements:
         family = Family("value", name, len(statement.subscripts))
         names[name.text] = family
         for key, inner in unroll(self.reader, statement.subscripts, None, name.span):
-            family.members[key] = None
+            family.next = key
             term = inner.term(statement.value)
             family.members[key] = self._named(term, member_name(name.text, key))
+        family.next = None
 
     def _let_tuple(self, statement: tree.LetTuple) -> None:
         term, count = self.reader.term(statement.value), len(statement.names)
@@ -251,8 +256,11 @@ def resolve_model(
     Raises `CompileError` with everything that is wrong.
     """
     problems, scope = Problems(), Scope()
+    scope.values.update(CONSTANTS)  # defaults may use them
     bind(block, arguments, scope, problems)
     problems.raise_errors()
+    for constant in CONSTANTS.keys() - scope.declared.keys():
+        del scope.values[constant]
     values = {p.name.text: scope.values[p.name.text] for p in block.parameters
               if p.name.text in scope.values}  # fmt: skip
     reader = Reader(Typing(problems, budget), dict(scope.values), {}, dict(scope.places))

@@ -58,7 +58,7 @@ REFLECTED = made("Conv1d", 4, 4, 3, padding=3, padding_mode="reflect")
         (made("BatchNorm1d", 4), [f("b", 5)], "TN601", "x", "(b, 4)"),
         (made("BatchNorm1d", 4), [f("b", 4, 3, 2)], "TN601", "x", "(b, 4, l)"),
         (made("BatchNorm2d", 4), [f(4, 4)], "TN601", "x", "(..., 4, h, w)"),
-        (made("GroupNorm", 2, 4), [f("...", 4)], "TN605", "x", "..."),
+        (made("GroupNorm", 2, 4), [f("...", 5)], "TN601", "x", "(..., 4)"),
         (made("GroupNorm", 2, 4), [f(4)], "TN601", "x", "(b, 4)"),
         (made("PReLU", 4), [f("...", 4)], "TN605", "x", "..."),
         (made("PReLU", 4), [f(2, 3, 4)], "TN601", "x", "(b, 4, s1)"),

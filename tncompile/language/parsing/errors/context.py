@@ -16,7 +16,7 @@ STATEMENT_WORDS = {
         *("input", "tensor", "bias", "output", "let", "require"),
     ),
     "model": ("part", "tensor", "input", "let", "output", "batch", "require"),
-    "rewrite": ("linear", "conv", "embedding", "any"),
+    "rewrite": ("linear", "conv1d", "conv", "embedding", "parameter", "any"),
 }
 STATEMENT_TERMINALS = frozenset(
     word.upper() for block in ("network", "model") for word in STATEMENT_WORDS[block]

@@ -84,6 +84,9 @@ def _network(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion("", "expected `{` after it", f"write {_NETWORK}", note)
     if "NETWORK" not in context.symbols[1:]:
         return
+    if context.terminal == "NUMBER":
+        hint = f"name the number: `let n = {context.text}`, and write `n`"
+        yield Suggestion("", "a leg has a name", hint)
     if _EINSUM.fullmatch(context.text):
         label = "expected an operand: a name with its legs"
         yield Suggestion("legs are names, not a string", label, f"write {_NETWORK}")
@@ -130,11 +133,13 @@ def _python(context: ParseContext) -> Iterator[Suggestion]:
         if context.word_at(-1) == "self" and member:
             hint = f"parts, tensors and values are called by their own name: `{member}`"
         elif member and context.at(2).kind == "LPAR":
-            hint = f"functions are called: `{member}({context.word_at(-1) or 'x'}, …)`"
-        elif context.statement == "PART":
             hint = (
-                "hand on a part of this model, or tie to what is inside: `part p = … tie q.inner`"
+                f"functions are called: `{member}({context.word_at(-1) or 'x'}, …)`; what a part "
             )
+            hint += "has inside, its model gives as an `output`"
+        elif context.statement == "PART":
+            hint = "hand on a part of this model, or tie to what is inside: "
+            hint += "`part p = … tie q.inner`"
         elif member in ("weight", "bias"):
             hint = f"declare the tensor, `tensor w(…)`, and tie the part to it: `tie {member} = w`"
         yield Suggestion("a value has no attributes and no methods", "not here", hint)

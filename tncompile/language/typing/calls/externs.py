@@ -22,14 +22,17 @@ from tncompile.language.typing.values import Shape
 def call_extern(typing: Typing, part: Part, extern: Extern, call: Call) -> tuple[CallPart, Types]:
     """The call, and what `gives` says of its results; without it they are as the first argument."""
     takes = extern.takes
+    several = None
     if takes is None:  # one value of any kind and shape
+        shapes = ", ".join(["(..., d)"] * min(len(call.arguments), 8))
+        several = f"write what it takes before the arrow: `({shapes}) -> …`"
         slots = [Slot("0", (), Shape((), True), part.declared)]
     else:
         slots = [
             Slot(str(k), (each.kind,), each.shape, each.span, each.spans)
             for k, each in enumerate(takes)
         ]
-    pairs = in_order(call, part.name, slots, part.declared, by_name=False)
+    pairs = in_order(call, part.name, slots, part.declared, by_name=False, surplus=several)
     inputs = taken(typing, call, part.name, pairs)
     bound = bind(typing, part.name, inputs, extern.bound, stretch=False)
     operation = CallPart(

@@ -87,11 +87,18 @@ _HINTS = {
 
 
 def in_order(
-    call: Call, part: str, slots: Sequence[Slot], declared: Span, *, by_name: bool
+    call: Call,
+    part: str,
+    slots: Sequence[Slot],
+    declared: Span,
+    *,
+    by_name: bool,
+    surplus: str | None = None,
 ) -> list[tuple[Slot, Typed]]:
     """The arguments in the order of the inputs; TN208 where they are not as many.
 
-    `part` is what the part is called, `declared` where what it is made of is.
+    `part` is what the part is called, `declared` where what it is made of is; `surplus` is what to
+    do about more of them.
     """
     by_names = {slot.name: slot for slot in slots}
     given: dict[str, Typed] = {}
@@ -106,7 +113,7 @@ def in_order(
             message = f"`{part}` takes {takes}, not {len(call.arguments)}"
         hint, place = _HINTS[slip.kind], call.place(slip.argument)
         if slip.kind == "surplus":
-            hint = call.spread or hint
+            hint = surplus or call.spread or hint
         if slip.kind == "repeated" and slip.argument.name is not None:
             place, there = slip.argument.name.span, by_names[slip.name].declared
         raise _wrong(part, slots, message, place, label, hint, there)
@@ -146,7 +153,8 @@ def _is(slots: Sequence[Slot]) -> str:
 
 def _written(slot: Slot) -> str:
     kind = "" if not slot.kinds or "float" in slot.kinds else f" {slot.kinds[0]}"
-    return f"`{slot.name}{slot.shape}{kind}`"
+    name = "" if slot.name.isdigit() else slot.name
+    return f"`{name}{slot.shape}{kind}`"
 
 
 def _wrong(

@@ -68,6 +68,13 @@ def apply_scan(
 
 def _arguments(typing: Typing, call: Call, cell: Part) -> Mapping[str, Typed]:
     """The arguments by their names; the cell is the first of them."""
+    for argument in call.arguments[2:]:
+        if argument.name is None and isinstance(argument.term, Value | Tuple):
+            message, label = "`scan` takes one state, or a tuple", "a state more"
+            note = "it is called as `scan(cell, xs, state, dim, reverse)`"
+            hint = f"put the states in a tuple: `scan({cell.name}, xs, (a, b), dim = …)`"
+            span = call.place(argument)
+            raise failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
     written = (Typed(cell.name, call.name), *call.arguments)
     bound = Bound(
         typing, SCAN, replace(call, arguments=written, piped=call.piped and call.piped + 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tncompile.language.diagnostics.collector import Failed
 from tncompile.language.syntax.source import Span
-from tncompile.language.typing.causality.following import Axis, CausalSize, Following
+from tncompile.language.typing.causality.following import PAIRS, Axis, CausalSize, Following
 from tncompile.language.typing.causality.functions import function_axis
 from tncompile.language.typing.causality.parts import part_axes
 from tncompile.language.typing.model import RunTimeSize
@@ -100,7 +100,7 @@ class _Check:
         axes = self.size.axes(shape)
         if len(axes) > 1:
             message = f"two axes of {shape} are of the causal size `{name}`"
-            raise following.wrong(message, "keep one of them: which one is causal is not known")
+            raise following.wrong(message, PAIRS)
         others = [size for size in shape.sizes if not self.size.equals(size)]
         if any(self.size.within(size) for size in others):
             message = f"an axis of {shape} depends on `{name}`, and is not of this size"
@@ -179,7 +179,7 @@ def _contracted(following: Following, operation: Contract) -> Axis:
             raise following.wrong(f"`{size.name}` is taken apart: it is an axis of {value.shape}")
     places = [k - len(output.axes) for k, axis in enumerate(output.axes) if legs & {*axis}]
     if len(legs) > 1 or len(places) > 1:
-        raise following.wrong(f"two legs are of the causal size `{size.name}`")
+        raise following.wrong(f"two legs are of the causal size `{size.name}`", PAIRS)
     together = [operation.sizes[leg] for leg in output.axes[places[0]] if leg not in legs]
     if any(extent.value != 1 for extent in together):
         message = f"`{size.name}` is in a group with other legs in the result"

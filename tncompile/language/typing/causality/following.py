@@ -12,6 +12,16 @@ from tncompile.language.typing.operations import Operation
 from tncompile.language.typing.sizes import Facts, Size, product
 from tncompile.language.typing.values import Shape
 
+LOOKING_BACK = (
+    "for the entry before, `scan` a cell with `output (last, x)` of its entry `x` and its state "
+    "`last`; for sums of entries before, call a network with "
+    '`window h = conv(2, padding = "causal")`'
+)
+"""What to write for a shift along the causal axis."""
+
+PAIRS = "scores of queries and keys are those of `attention(q, k, v, mask, causal = true)`"
+"""What to write for the causal size on two axes."""
+
 Axis = int | None
 """An axis counted from the right; None where a value has no causal axis."""
 
@@ -79,17 +89,22 @@ class Following:
     def along(self, what: str) -> Failed:
         """TN609 for what works along the causal axis."""
         name = self.size.name
-        hint = None
-        if what in ("`pad`", "`concat`", "`roll`"):
-            hint = 'to look back, call a network with `window h = conv(2, padding = "causal")`'
-        return self.wrong(f"{what} along `{name}` looks at later entries", hint)
+        if what in ("`pad`", "`concat`"):
+            message = (
+                f"{what} along `{name}` moves its entries: `step` has no axis of another length"
+            )
+            hint = (
+                "entries before `x` are its first ones: give them with `x`, or leave `causal` out"
+            )
+            return self.wrong(message, LOOKING_BACK if what == "`pad`" else hint)
+        back = LOOKING_BACK if what == "`roll`" else None
+        return self.wrong(f"{what} along `{name}` looks at later entries", back)
 
     def aligned(self) -> int:
         """The one axis of all operands that have it, which are aligned at the right."""
         if len({axis for axis in self.axes if axis is not None}) > 1:
             message = f"`{self.size.name}` is on different axes of what meets here"
-            hint = "let queries and keys carry relative positions, or leave `causal` out"
-            raise self.wrong(message, hint)
+            raise self.wrong(message, PAIRS)
         return self.first
 
     def equal(self, left: Shape, right: Shape) -> bool:

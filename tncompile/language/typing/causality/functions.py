@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tncompile.language.typing.causality.following import Axis, Following
+from tncompile.language.typing.causality.following import PAIRS, Axis, Following
 from tncompile.language.typing.functions import elementwise
 from tncompile.language.typing.functions.operators import BINARY, UNARY
 from tncompile.language.typing.operations import Apply, Option
@@ -113,7 +113,7 @@ def _matmul(following: Following, operation: Apply) -> int:
     if left is None and right == -1:
         return -1
     if following.aligned() >= -2:
-        raise following.wrong(f"`{following.size.name}` is on both sides of the product")
+        raise following.wrong(f"`{following.size.name}` is on both sides of the product", PAIRS)
     return following.first
 
 

@@ -33,12 +33,15 @@ class _Statements(Names):
         match statement:
             case tree.Let(name, value, subscripts):
                 self.family(subscripts)
-                if subscripts:  # members see those before them
-                    self.declare("value", name)
-                    self.scope[name.text].used = False
-                self.expressions(value)
                 if not subscripts:
+                    self.expressions(value)
                     self.declare("value", name)
+                    return
+                self.declare("value", name)  # members see those before them, which is no use of it
+                declared = self.scope[name.text]
+                used = declared.used
+                self.expressions(value)
+                declared.used = used
             case tree.LetTuple(names, value):
                 self.expressions(value)
                 for name in names:
@@ -194,12 +197,12 @@ def check_model(
         block, blocks, own, lost, suggestions, {name.text: name for name in _declared(block)}
     )
     for parameter in block.parameters:
-        names.expressions(parameter.default)
+        names.numbers(parameter.default)
         length = parameter.type.length
         if isinstance(length, tree.Reference) and names.find(length.name.text) is None:
             names.declare("length", length.name)
         else:
-            names.expressions(length)
+            names.numbers(length)
         names.declare("parameter", parameter.name, (length.name.text,) if isinstance(
             length, tree.Reference) else ())  # fmt: skip
     for statement in block.statements:
@@ -224,16 +227,25 @@ def _outputs(block: tree.Block) -> Iterator[Diagnostic]:
         yield problem(Code.ONE_OUTPUT, message, later.span, "another output", note, hint, first)
 
 
+_NEVER_USED = {
+    "parameter": "a parameter that changes nothing is often a typo elsewhere",
+    "value": "a value that changes nothing is often a typo elsewhere",
+    "input": "`forward` takes it for nothing",
+    "part": "weights without a gradient stop distributed training",
+    "tensor": "weights without a gradient stop distributed training",
+}
+
+
 def _never_used(names: Names) -> Iterator[Diagnostic]:
-    """TN204: a parameter or a value that nothing reads; of a tuple, where nothing reads any."""
+    """TN204: what nothing reads; of a tuple, where nothing reads any."""
     for name, declared in names.scope.items():
-        if declared.used or declared.kind not in ("parameter", "value"):
+        if declared.used or declared.kind not in _NEVER_USED:
             continue
         if any(names.scope[other].used for other in declared.together if other in names.scope):
             continue
         what = declared.kind
         message, hint = f"the {what} `{name}` is never used", "use it, or remove it"
-        note = f"a {what} that changes nothing is often a typo elsewhere"
+        note = _NEVER_USED[what]
         yield problem(Code.NEVER_USED, message, declared.name.span, "never used", note, hint)
 
 

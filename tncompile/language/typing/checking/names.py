@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tncompile.language.checking.name_rules import foreign_constant
+from tncompile.language.checking.usage_rules import expression_problems
 from tncompile.language.diagnostics.collector import (
     Problems,
     Suggestions,
@@ -15,7 +16,9 @@ from tncompile.language.diagnostics.collector import (
 )
 from tncompile.language.diagnostics.diagnostic import Code, Label
 from tncompile.language.evaluating.functions import FUNCTIONS as NUMBER_FUNCTIONS
+from tncompile.language.evaluating.functions import readable
 from tncompile.language.syntax import tree
+from tncompile.language.syntax.walk import values_used
 from tncompile.language.typing.functions import FUNCTIONS
 from tncompile.language.typing.habits import elsewhere
 from tncompile.language.typing.layers import LAYERS
@@ -52,6 +55,8 @@ class Names:
         """A name from here on; TN202 where it is one already."""
         if self._is_new(name):
             self.scope[name.text] = Declared(kind, name, together=together)
+        elif name.text not in self.scope:  # its own subscript has the name
+            self.scope[name.text] = Declared(kind, name, used=True)
 
     def _is_new(self, name: tree.Name) -> bool:
         earlier = self.scope.get(name.text) or self.local.get(name.text)
@@ -75,7 +80,7 @@ class Names:
         """A name as a value; TN201 where it is none."""
         if self.find(name.text) is not None or name.text in CONSTANTS:
             return
-        candidates = [*self.local, *self.scope]
+        candidates = [*{**self.local, **self.scope}]
         message, label = f"there is no value `{name.text}`", "unknown name"
         note = f"known here: {listed(candidates)}" if candidates else "nothing is declared yet"
         labels: tuple[Label, ...] = ()
@@ -163,6 +168,14 @@ class Names:
                     todo.append((value, False))
                 case _:
                     todo += [(part, False) for part in reversed([*_inside(node)])]
+
+    def numbers(self, node: tree.Expression | None) -> None:
+        """A default or a length, which is known before there are values."""
+        if node is not None:
+            note = "defaults and lengths are numbers, which are known before there are values"
+            self.problems.extend(expression_problems(node, self.suggestions, note))
+            for used in values_used(node, into=readable):
+                self.use(used.name)
 
     def _legs(self, node: tree.NetworkExpression) -> None:
         """Names that the block has count as used: they are sizes."""

@@ -12,7 +12,7 @@ from tncompile.language.syntax import tree
 from tncompile.language.syntax.source import Span
 from tncompile.language.typing.sizes import Size
 from tncompile.language.typing.state import Typing, limited_sizes
-from tncompile.language.typing.values import Term, term_text
+from tncompile.language.typing.values import Term, Value, term_text
 
 ANALYTIC: Mapping[str, Callable[[float], float]] = {
     "sqrt": math.sqrt,
@@ -39,6 +39,15 @@ def combine(typing: Typing, node: tree.Binary, left: Term, right: Term) -> Term:
     if isinstance(result, tuple):
         typing.budget.charge(len(result), node.span)
     return result
+
+
+def check_chain(node: tree.Binary, right: Term | None = None) -> None:
+    """TN305 for `a < b < c`; what a comparison gives is compared by `==` alone, with bools."""
+    if node.operator not in arithmetic.COMPARISONS or not arithmetic.is_chained(node):
+        return
+    truth = right.kind == "bool" if isinstance(right, Value) else isinstance(right, bool)
+    if node.operator not in ("==", "!=") or not truth:
+        raise arithmetic.wrong_type(node.left.span, "bool", "a number", hint=arithmetic.CHAINED)
 
 
 def combine_sizes(typing: Typing, node: tree.Binary, left: Term, right: Term) -> Term | None:

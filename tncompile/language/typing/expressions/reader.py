@@ -296,6 +296,7 @@ class Reader:
             combined = numbers.combine_sizes(self.typing, node, left, right)
             if combined is not None:
                 return combined
+        numbers.check_chain(node, right)
         operands = (Typed(left, node.left.span), Typed(right, node.right.span))
         return apply_operator(self.typing, symbol, operands, node.span, node.operator_span)
 
@@ -353,6 +354,8 @@ class Reader:
             return entity
         if entity.failed or None in entity.members.values():
             raise Failed(None)
+        if entity.what == "run-time size":  # left out by its `if`: the name is free
+            return None
         return next(iter(entity.members.values()), Tuple(()))
 
     def arguments(self, written: Sequence[tree.Argument]) -> tuple[Typed, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tncompile.language.diagnostics.collector import Failed, counted, failure, listed
 from tncompile.language.diagnostics.diagnostic import Code, Label
@@ -37,7 +38,7 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     if len(arguments) not in counts:
         raise _wrong_count(part, call, counts, names)
     values = tuple(map(typing.as_value, arguments))
-    inputs = entry.takes(settings, tuple(len(value.shape.sizes) for value in values))
+    inputs = _inputs(entry, settings, values)
     calling = _Calling(typing, part, call)
     for argument, value, due in zip(arguments, values, inputs, strict=False):
         calling.check_kind(argument, value, due, entry.linear)
@@ -69,6 +70,13 @@ def call_layer(typing: Typing, part: Part, call: Call) -> Term:
     return Tuple(
         tuple(Value(kind, shape, operation, k, span=call.span) for k, shape in enumerate(shapes))
     )
+
+
+def _inputs(entry: Entry, settings: Settings, values: Sequence[Value]) -> tuple[Input, ...]:
+    """What is due for these operands; `...` takes the place of the batch axis of a `first`."""
+    dots = entry.first and values[0].shape.dots
+    inputs = entry.takes(settings, tuple(len(value.shape.sizes) + dots for value in values))
+    return tuple([replace(due, axes=(ANY, *due.axes[1:])) for due in inputs]) if dots else inputs
 
 
 class _Calling:
@@ -105,7 +113,13 @@ class _Calling:
         if ANY not in due.axes and value.shape.dots:
             message = f"`{self.layer}` takes no value with `...`"
             note = "it counts axes from the front, and `...` stands for any number of them"
-            hint = f"name them: `batch b` and `input x{_example(due)}`"
+            whole = entry.takes(settings, (have + 1,) * max(entry.counts))  # `...` is one axis
+            example = next((each for each in whole if each.name == due.name), due)
+            hint = f"name them: `batch b` and `input x{_example(example)}`"
+            if self.layer == "Flatten":
+                start = settings.number("start_dim")
+                note = "axes of `...` may be among those that it joins"
+                hint = f"call the function: `flatten({start if start < 0 else -have})`"
             label = f"this has the shape `{value.shape}`"
             places = (Label(value.span, "made here"), *self.declared)
             places = places if value.span != span else self.declared
@@ -145,7 +159,8 @@ class _Calling:
             place = f"axis {dim}" if dim < -1 else "the last axis"
             hint = f"make this axis {wanted}, or the layer one for {given}"
             if given.value is None:
-                hint = f"`require {given} == {wanted}`, if they are the same"
+                moved = _moved(value.shape, dim, wanted, len(behind))
+                hint = moved or f"`require {given} == {wanted}`, if they are the same"
             if dim < -1 and value.shape.sizes[-1] == wanted and isinstance(axis, int):
                 legs = ", ".join("hwd"[: -1 - dim])
                 hint = f"channels come first: `network {{ (..., {legs}, c) -> (..., c, {legs}) }}`"
@@ -174,6 +189,17 @@ class _Calling:
 def _declared(part: Part) -> tuple[Label, ...]:
     assert isinstance(part.callee, Layer)
     return (Label(part.declared, f"`{part.name}` is this `{part.callee.name}`"),)
+
+
+def _moved(shape: Shape, dim: int, wanted: Size, behind: int) -> str | None:
+    """What makes the axis `dim`, a run-time size, one of the size `wanted`, if anything."""
+    others = range(-len(shape.sizes), 0)
+    place = next((k for k in others if shape.axis(k) == wanted), None)
+    if place is None:
+        return None
+    if behind == 1 and place < dim - 1:
+        return f"average over the axes behind: `mean(dim = {list(range(place + 1, 0))})`"
+    return f"move the axis {place} of {wanted} entries: `transpose({place}, {dim})`"
 
 
 def _axes(count: int) -> str:

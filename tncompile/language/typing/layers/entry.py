@@ -155,6 +155,7 @@ class Entry:
     linear    whether it takes complex values, too; its result is of the kind of its operand
     training  whether it is another function in training
     behind    how many axes it has behind one batch axis of torch's; 0: torch takes any number
+    first     whether all axes after the first, which is for a batch, are behind it
     """
 
     arguments: tuple[Argument, ...]
@@ -170,6 +171,7 @@ class Entry:
     linear: bool = False
     training: bool = False
     behind: int = 0
+    first: bool = False
     names: Mapping[str, Argument] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -205,6 +205,7 @@ _GROUP_NORM = Entry(
     takes=lambda s, ranks: _channels(s, s.number("num_channels"), ranks[0]),
     parameters=lambda s: _weights(s, (s.number("num_channels"),), "affine", True),
     wrong=_group_misfit,
+    first=True,
 )
 
 # ── entry by entry ─────────────────────────────────────────────────────────────────────────────

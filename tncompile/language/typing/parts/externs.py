@@ -37,6 +37,7 @@ def make_extern(reader: Reader, node: tree.Extern, arguments: Sequence[Typed]) -
         hint = 'write it as in `extern "torch.nn.Hardtanh"()`'
         raise failure(Code.WRONG_TYPE, message, node.path.span, "no path", note, hint)
     positional, named = _arguments(reader, node, arguments)
+    _check_flat(node)
     names = frozenset(_unknown(reader, node.takes or ()))
     inner = replace(reader, names={**reader.names, **{name: Size.name(name) for name in names}})
     _check_names(inner, (*(node.takes or ()), *(node.gives or ())))
@@ -84,6 +85,23 @@ def _arguments(
 
 def _wrong(message: str, span: Span, label: str, note: str, hint: str) -> Failed:
     return failure(Code.WRONG_ARGUMENT, message, span, label, note, hint)
+
+
+def _check_flat(node: tree.Extern) -> None:
+    """TN207 for shapes within a shape."""
+    for written in (*(node.takes or ()), *(node.gives or ())):
+        for leg in written.legs:
+            if not isinstance(leg, tree.TupleOf):
+                continue
+            message, label = "a shape within a shape", "an axis is expected here"
+            if node.gives and written in node.gives:
+                note = "several results are listed without parentheses around all of them"
+                hint = "write them one after the other: `-> (..., d), (..., d)`"
+            else:
+                note = "each input is one value: none is a tuple"
+                hint = "list the values one by one, `((..., d), (..., d)) -> …`, and call a "
+                hint += "Python function of your own, which makes the tuple"
+            raise failure(Code.MISPLACED, message, leg.span, label, note, hint)
 
 
 def _knows(reader: Reader, name: str) -> bool:

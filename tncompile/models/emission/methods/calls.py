@@ -123,9 +123,11 @@ def _layer_call(layer: Layer, name: str, items: Sequence[str], first: Value, sco
     if layer.name == "MultiheadAttention":
         mask = f", key_padding_mask={items[3]}" if len(items) > 3 else ""
         return Text(f"{name}({', '.join(items[:3])}{mask}, need_weights=False)[0]")
-    if entry.behind and (first.shape.dots or len(first.shape.sizes) != entry.behind + 1):
+    count = len(first.shape.sizes)
+    behind = count if entry.first and first.shape.dots else entry.behind
+    if behind and (first.shape.dots or count != behind + 1):
         scope.use("_merged")
-        return Text(f"_merged({name}, {listed}, {entry.behind})")
+        return Text(f"_merged({name}, {listed}, {behind})")
     return Text(f"{name}({listed})")
 
 

@@ -1,0 +1,115 @@
+"""Moments in a file of safetensors, and back: nothing in it is trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from tncompile.files import json_value
+from tncompile.tensorizing.calibrating.layers import KINDS, Layer
+from tncompile.tensorizing.calibrating.sums import LayerSums
+from tncompile.tensorizing.storing import read_tensors, write_tensors
+
+KEY = "tncompile.moments"
+VERSION = 1
+LARGEST = 1e300
+
+
+def write(
+    path: str | os.PathLike[str], layers: Mapping[str, LayerSums], facts: Mapping[str, object]
+) -> None:
+    """Write the sums of layers and what else is known."""
+    tensors: dict[str, torch.Tensor] = {}
+    known: dict[str, object] = {}
+    for name, sums in layers.items():
+        tensors[f"inputs:{name}"] = sums.inputs
+        tensors[f"outputs:{name}"] = sums.outputs
+        tensors[f"rows:{name}"] = sums.rows
+        layer = sums.layer
+        known[name] = [layer.kind, layer.inputs, layer.outputs, layer.groups]
+    said = {"version": VERSION, "layers": known, **facts}
+    write_tensors(path, tensors, {KEY: json.dumps(said)})
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, LayerSums], dict[str, Any]]:
+    """Read them. Raises ValueError for a file of something else."""
+    tensors, metadata = read_tensors(path)
+    try:
+        return _read(tensors, metadata)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} holds no moments: {error}") from None
+
+
+def _read(
+    tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+) -> tuple[dict[str, LayerSums], dict[str, Any]]:
+    said = json_value(metadata.get(KEY, "null"))
+    if not isinstance(said, dict):
+        raise ValueError("`calibrate` did not write it")
+    _require(said.get("version") == VERSION, f"its version is not {VERSION}: calibrate anew")
+    layers, unreached, aliases = (said.get(name) for name in ("layers", "unreached", "aliases"))
+    output = said.get("output")
+    if not isinstance(layers, dict):
+        raise ValueError("it does not say of which layers")
+    if not isinstance(unreached, list) or not _names(unreached):
+        raise ValueError("`unreached` are no names")
+    if not isinstance(aliases, dict) or not _names(aliases.values()):
+        raise ValueError("`aliases` are no names")
+    for name in ("samples", "batches"):
+        _require(_is_count(said.get(name)), f"`{name}` is no count")
+    if not isinstance(output, int | float) or not 0 <= output < LARGEST:
+        raise ValueError("`output` is no sum of squares")
+    return {name: _sums(name, given, tensors) for name, given in layers.items()}, {
+        "unreached": tuple(unreached),
+        "aliases": aliases,
+        "samples": said["samples"],
+        "batches": said["batches"],
+        "output": float(output),
+    }
+
+
+def _sums(name: str, given: object, tensors: Mapping[str, torch.Tensor]) -> LayerSums:
+    where = f"of the layer {name[:80]!r}"
+    _require(
+        isinstance(given, list) and len(given) == 4 and given[0] in KINDS,
+        f"the kind {where} is unknown",
+    )
+    assert isinstance(given, list)
+    _require(all(map(_is_count, given[1:])), f"the sizes {where} are none")
+    layer = Layer(*given)
+    table = layer.kind == "embedding"
+    shapes: dict[str, tuple[int, ...]] = {
+        "inputs": (layer.inputs,) if table else (layer.inputs, layer.inputs),
+        "outputs": (layer.outputs, layer.outputs),
+        "rows": (layer.inputs,) if table else (),
+    }
+    found = []
+    for what, shape in shapes.items():
+        tensor = tensors.get(f"{what}:{name}")
+        if tensor is None:
+            raise ValueError(f"`{what}` {where} are missing")
+        fits = tuple(tensor.shape) == shape and tensor.dtype in (torch.float32, torch.float64)
+        _require(fits, f"`{what}` {where} are not {' × '.join(map(str, shape)) or 'a number'}")
+        _require(bool(torch.isfinite(tensor).all()), f"`{what}` {where} are not finite")
+        diagonal = tensor.diagonal() if tensor.dim() == 2 else tensor
+        _require(bool((diagonal >= 0).all()), f"`{what}` {where} are no sums of squares")
+        _require(bool(diagonal.sum() > 0), f"`{what}` {where} are nothing but zeros")
+        found.append(tensor)
+    return LayerSums(layer, *found)
+
+
+def _require(fine: bool, problem: str) -> None:
+    if not fine:
+        raise ValueError(problem)
+
+
+def _names(values: Iterable[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53

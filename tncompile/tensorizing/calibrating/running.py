@@ -1,0 +1,277 @@
+"""One forward and one backward pass a batch, and what they say of each layer.
+
+With z of independent entries of variance 1 and g the gradient of ⟨z, output⟩ at the output of a
+layer, E g gᵀ over z is Jᵀ J, with J the Jacobian of the output: the Gauss-Newton matrix of ‖change
+of the output‖² (Martens and Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate
+Curvature", 2015; random z: Dangel, Kunstner and Hennig, "BackPACK", 2020). No labels are needed,
+and one z a batch will do, since samples have their own entries of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of, rows_of
+from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.sums import LayerSums
+
+
+class Accumulators:
+    """Sums of all layers, as far as they were reached."""
+
+    def __init__(self, dtype: torch.dtype, start: Moments | None) -> None:
+        self.dtype = dtype
+        self.sums: dict[str, LayerSums] = {}
+        self.samples, self.batches, self.output = 0, 0, 0.0
+        if start is not None:
+            for name, each in start.layers.items():
+                inputs, outputs = each.inputs.to(dtype), each.outputs.to(dtype)
+                self.sums[name] = LayerSums(each.layer, inputs, outputs, each.rows)
+            self.samples, self.batches = start.samples, start.batches
+            self.output = start.output
+
+    def of(self, name: str, layer: Layer, device: torch.device) -> LayerSums:
+        """Those of a layer, on the device that it computes on."""
+        if name not in self.sums:
+            table = layer.kind == "embedding"
+            shapes = (
+                (layer.inputs,) if table else (layer.inputs, layer.inputs),
+                (layer.outputs, layer.outputs),
+            )
+            inputs, outputs = (torch.zeros(s, dtype=self.dtype, device=device) for s in shapes)
+            rows = torch.zeros(shapes[0][:table], dtype=torch.float64, device=device)
+            self.sums[name] = LayerSums(layer, inputs, outputs, rows)
+        sums = self.sums[name]
+        if sums.inputs.device != device:  # read from a file
+            moved = (each.to(device) for each in (sums.inputs, sums.outputs, sums.rows))
+            sums = self.sums[name] = LayerSums(layer, *moved)
+        return sums
+
+    def add(self, name: str, module: nn.Module, layer: Layer, x: Any, gradient: Any) -> None:
+        """A call of a layer: its input, and the gradient at its output.
+
+        Products over a batch are float32 at least: their rounding is far below the noise of
+        samples. Sums over batches have their own dtype, since a small batch would be lost in a
+        large sum.
+        """
+        wide = torch.promote_types(gradient.dtype, torch.float32)
+        for into, of in rows_of(module, layer, x, gradient):
+            g = of.to(wide)
+            squares = g.square().sum(2)
+            heard = squares > 0
+            if not bool(heard.any()):
+                continue
+            sums = self.of(name, layer, g.device)
+            rows = g.transpose(0, 1).reshape(-1, layer.outputs)
+            sums.outputs.add_(rows.mT @ rows)
+            if layer.kind == "embedding":
+                sums.inputs.index_add_(0, into, squares[0].to(self.dtype))
+                sums.rows.index_add_(0, into, heard[0].to(sums.rows))
+                continue
+            weighted = into.to(wide) * squares.sqrt().unsqueeze(2)
+            flat = weighted.reshape(-1, layer.inputs)
+            sums.inputs.add_(flat.mT @ flat)
+            sums.rows.add_(heard.any(0).sum())
+
+    def require_finite(self) -> None:
+        """Raise ValueError where a sum is not finite."""
+        for name, each in reversed(self.sums.items()):  # the first was reached last
+            for what, sums in (("inputs", each.inputs), ("gradients", each.outputs)):
+                diagonal = sums.diagonal() if sums.dim() == 2 else sums
+                if not bool(torch.isfinite(diagonal).all()):
+                    raise ValueError(
+                        f"batch {self.batches + 1}: {what} of {name or 'the model'} are not finite"
+                    )
+
+    def moments(self, model: nn.Module, names: Iterable[str]) -> Moments:
+        """What was added up until now."""
+        return Moments(
+            {name: self.sums[name] for name in names if name in self.sums},
+            tuple(name for name in names if name not in self.sums),
+            aliases_of(model),
+            self.samples,
+            self.batches,
+            self.output,
+        )
+
+
+def run_batches(
+    model: nn.Module,
+    data: Iterable[object],
+    output: Callable[[nn.Module, Any], torch.Tensor] | None,
+    layers: Iterable[str] | None,
+    seed: int,
+    dtype: torch.dtype,
+    start: Moments | None,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Callable[[], Moments]]:
+    """After each batch what gives the moments until then; once before all of them."""
+    watched = layers_of(model, layers)
+    if not watched:
+        raise ValueError("the model has no layer with a weight: nothing to calibrate")
+    if start is not None and {*start.layers, *start.unreached} != {*watched}:
+        raise ValueError("the moments to continue are of other layers")
+    sums = Accumulators(dtype, start)
+    total = len(data) if isinstance(data, Sized) else 0
+
+    def now() -> Moments:
+        return sums.moments(model, watched)
+
+    number = -1
+    yield now
+    with _undisturbed(model), _watching(watched, sums) as anchor:
+        for number, batch in enumerate(data):
+            if number >= sums.batches:
+                _one(model, batch, output, seed, sums, anchor)
+                yield now
+            if progress is not None:
+                progress(number + 1, max(total, number + 1))
+    if number + 1 < sums.batches:
+        raise ValueError(
+            f"there are {number + 1:,} batches, and the moments to continue have {sums.batches:,}"
+        )
+
+
+def _one(
+    model: nn.Module,
+    batch: object,
+    output: Callable[[nn.Module, Any], torch.Tensor] | None,
+    seed: int,
+    sums: Accumulators,
+    anchor: torch.Tensor,
+) -> None:
+    """A batch.
+
+    It draws by what it holds, so that shards, another order and a run that was interrupted give the
+    same sums.
+    """
+    drawn = _digest(seed, batch)
+    with _own_random(), torch.inference_mode(False), torch.enable_grad():
+        torch.manual_seed(drawn)  # for what the model draws
+        found = _first_tensor(_called(model, batch)) if output is None else output(model, batch)
+        if not isinstance(found, torch.Tensor) or not found.is_floating_point():
+            what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
+        if found.requires_grad:
+            generator = torch.Generator().manual_seed(drawn)
+            signs = torch.randint(0, 2, found.shape, generator=generator).to(found) * 2 - 1
+            torch.autograd.grad(found, anchor, signs, allow_unused=True)
+    sums.require_finite()
+    sums.batches += 1
+    sums.samples += found.shape[0] if found.dim() else 1
+    sums.output += float(found.detach().double().square().sum())
+
+
+def _called(model: nn.Module, batch: object) -> object:
+    """The model of a batch: names and arguments, arguments, or one."""
+    if isinstance(batch, Mapping):
+        return model(**batch)
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return model(*batch)
+    return model(batch)
+
+
+def _first_tensor(result: object) -> object:
+    """The first tensor of real numbers in what a model returns."""
+    if isinstance(result, torch.Tensor):
+        return result
+    if isinstance(result, Mapping):
+        result = list(result.values())
+    for each in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
+        found = _first_tensor(each)
+        if isinstance(found, torch.Tensor) and found.is_floating_point():
+            return found
+    return result
+
+
+def _digest(seed: int, batch: object) -> int:
+    """A number that follows from the seed and the tensors and texts of a batch."""
+    found = hashlib.blake2b(str(seed).encode(), digest_size=8)
+
+    def feed(part: object) -> None:
+        if isinstance(part, torch.Tensor):
+            plain = part.detach().cpu().contiguous().reshape(-1)
+            found.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            found.update(plain.view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, Mapping):
+            for key, value in part.items():
+                feed(key)
+                feed(value)
+        elif isinstance(part, list | tuple):
+            for each in part:
+                feed(each)
+        elif hasattr(part, "__array__"):
+            feed(torch.as_tensor(part))
+        elif isinstance(part, str | bytes | int | float):
+            found.update(repr(part).encode("utf-8", "backslashreplace"))
+
+    feed(batch)
+    return int.from_bytes(found.digest(), "little") >> 1
+
+
+@contextmanager
+def _watching(
+    watched: Mapping[str, tuple[nn.Module, Layer]], sums: Accumulators
+) -> Iterator[torch.Tensor]:
+    """Hooks on the layers while the body runs; every watched output depends on what is yielded.
+
+    So gradients run to the layers alone: none of a parameter is computed, whatever `requires_grad`
+    says, and frozen models need no other way.
+    """
+    anchor = torch.zeros((), requires_grad=True)
+    handles = []
+    for name, (module, layer) in watched.items():
+
+        def hook(
+            module: nn.Module,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            output: torch.Tensor,
+            name: str = name,
+            layer: Layer = layer,
+        ) -> torch.Tensor:
+            if not torch.is_grad_enabled():  # the user's `output` does not want it
+                return output
+            x = (args[0] if args else next(iter(kwargs.values()))).detach()
+            version = x._version
+            output = output + anchor.to(output)
+
+            def note(gradient: torch.Tensor) -> None:
+                if x._version != version:
+                    raise ValueError(f"the input of {name} is changed in place after it was read")
+                sums.add(name, module, layer, x, gradient.detach())
+
+            output.register_hook(note)  # type: ignore[no-untyped-call]
+            return output
+
+        handles.append(module.register_forward_hook(hook, with_kwargs=True))
+    try:
+        yield anchor
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """The model as it is used, not as it is trained; it and all generators are as before, then."""
+    modes = [(module, module.training) for module in model.modules()]
+    with _own_random():
+        for module, _ in modes:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def _own_random() -> AbstractContextManager[None]:
+    """Random numbers of the body are its own: all generators go on as if it had drawn none."""
+    return torch.random.fork_rng(range(torch.cuda.device_count()))

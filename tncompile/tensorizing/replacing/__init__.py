@@ -1,0 +1,1 @@
+"""Whole models: layers replaced in a copy, what was lost reported, folders written and read."""

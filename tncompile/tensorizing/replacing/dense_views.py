@@ -1,0 +1,108 @@
+"""What stands where a dense weight stood: for those who read it, and for rows of padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tncompile.tensorizing.rewriting.layers import Layer
+
+
+@dataclass(frozen=True)
+class View:
+    """How the dense weight is read off a network: its shape, and whether it lies transposed."""
+
+    shape: tuple[int, ...]
+    transposed: bool = False
+    called: bool = False  # a network without inputs: `forward` gives the tensor
+
+    @staticmethod
+    def of(layer: Layer, *, has_inputs: bool) -> View:
+        """The weight of a layer, as it is there."""
+        return View(layer.shape, layer.kind == "conv1d", not has_inputs)
+
+    def read(self, network: nn.Module) -> torch.Tensor:
+        """The weight; its gradient flows to the parameters of the network."""
+        weight: torch.Tensor = network() if self.called else network.weight  # type: ignore[assignment]
+        return (weight.mT if self.transposed else weight).reshape(self.shape)
+
+
+class PaddedEmbedding(nn.Module):
+    """A table as a network, whose row `padding_idx` is kept as it is and gets no gradient.
+
+    ids (...) of integers to (..., embedding_dim), as nn.Embedding has it.
+    """
+
+    padding: torch.Tensor
+
+    def __init__(self, table: nn.Module, padding_idx: int, row: torch.Tensor) -> None:
+        super().__init__()
+        self.table = table
+        self.padding_idx = padding_idx
+        self.num_embeddings: int = table.num_embeddings  # type: ignore[assignment]
+        self.embedding_dim: int = table.embedding_dim  # type: ignore[assignment]
+        self.register_buffer("padding", row.detach().clone())
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """The rows of the ids."""
+        rows: torch.Tensor = self.table(ids)
+        return torch.where((ids == self.padding_idx).unsqueeze(-1), self.padding, rows)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The dense table, (num_embeddings, embedding_dim)."""
+        dense: torch.Tensor = self.table.weight  # type: ignore[assignment]
+        places = torch.arange(self.num_embeddings, device=dense.device) == self.padding_idx
+        return torch.where(places.unsqueeze(-1), self.padding, dense)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"padding_idx={self.padding_idx}"
+
+
+def expose(owner: nn.Module, attribute: str, network: nn.Module, view: View) -> None:
+    """Let an attribute of a module be the dense weight of a network, computed when it is read.
+
+    The network becomes a part of the module under the name of the parameter that it replaces:
+    state dicts have `NAME.G.0`. A property of the class comes before both.
+    """
+    del owner._parameters[attribute]
+    owner._modules[attribute] = network
+    views: dict[str, View] = {**vars(owner).get("_dense_views", {}), attribute: view}
+    vars(owner)["_dense_views"] = views
+    base = getattr(type(owner), "_dense_base", type(owner))
+    owner.__class__ = _reading(base, tuple(sorted(views)))
+
+
+_CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[nn.Module]] = {}
+"""Those that were made: one of each."""
+
+
+def _reading(base: type[nn.Module], attributes: tuple[str, ...]) -> type[nn.Module]:
+    """A class like `base` in which these attributes are read off networks."""
+    if (base, attributes) in _CLASSES:
+        return _CLASSES[base, attributes]
+
+    def reader(attribute: str) -> property:
+        def read(self: Any) -> torch.Tensor:
+            view: View = self._dense_views[attribute]
+            return view.read(self._modules[attribute])
+
+        return property(read)
+
+    def reduce(self: nn.Module, protocol: object) -> tuple[object, ...]:
+        return rebuild, (base, attributes), dict(vars(self))
+
+    members: dict[str, Any] = {attribute: reader(attribute) for attribute in attributes}
+    members |= {"_dense_base": base, "__reduce_ex__": reduce, "__module__": base.__module__}
+    made = _CLASSES[base, attributes] = type(base.__name__, (base,), members)
+    return made
+
+
+def rebuild(base: type[nn.Module], attributes: tuple[str, ...]) -> nn.Module:
+    """An empty instance, for pickle and copies to fill; the name is part of what pickles hold."""
+    cls = _reading(base, attributes)
+    return cls.__new__(cls)

@@ -1,0 +1,164 @@
+"""Tensorized models in folders, which hold data alone: no pickle, nothing that is executed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tncompile.files import json_value, umask
+from tncompile.tensorizing.replacing.placing import Placed, unfitted
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tncompile.tensorizing.replacing.tensorized import Tensorized
+    from tncompile.tensorizing.rewriting.replacements import Replacement
+
+CONFIG, SOURCE, WEIGHTS = "config.json", "model.tn", "model.safetensors"
+NETWORKS, REPORT = "networks", "report"
+
+VERSION = 1
+"""Of the layout of folders."""
+
+LARGEST_TEXT = 2**24
+"""Bytes of a text in a folder that are read."""
+
+
+def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | None) -> None:
+    """What `Tensorized.save` does."""
+    from tncompile.tensorizing.replacing.skeletons import is_reference
+    from tncompile.tensorizing.replacing.source import written_source
+    from tncompile.tensorizing.replacing.weights import require_equal, write_weights
+
+    if model is not None and not is_reference(model):
+        raise ValueError(f"a model is named as `module:callable`, not {model!r}")
+    target = Path(folder).absolute()
+    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise ValueError(f"{folder} is there already: name a new folder")
+    source = written_source(done._placed)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        _write(temporary / SOURCE, source)
+        write_weights(done.model, temporary / WEIGHTS)
+        _write(temporary / CONFIG, _json({"version": VERSION, "model": model}))
+        _write(temporary / f"{REPORT}.txt", repr(done.report) + "\n")
+        _write(temporary / f"{REPORT}.json", _json(done.report.to_dict()))
+        read, placed = _read(temporary, done._skeleton)
+        require_equal(read, done.model)
+        (temporary / NETWORKS).mkdir()
+        for each in placed:
+            path = temporary / NETWORKS / f"{each.replacement.block.name}.py"
+            if not path.exists():
+                _write(path, each.architecture.source(search="fast"))
+        temporary.chmod(0o777 & ~umask())
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def load_model(
+    folder: str | os.PathLike[str],
+    model: nn.Module | Callable[[], nn.Module] | str | None = None,
+) -> nn.Module:
+    """The model in a folder that `Tensorized.save` wrote; no pickle, and nothing in it is executed.
+
+    `model` is the original model, or what makes it (`"module:callable"` is imported): the weights
+    that it has do not count. In a copy of it the layers that `model.tn` names are replaced by its
+    networks, which are compiled anew, and all tensors come from `model.safetensors`. A folder may
+    name what makes its model; that is not imported unless you pass it.
+    Raises ValueError for a folder that is damaged or does not fit the model, `CompileError` for
+    mistakes in its networks, and `OSError` where it cannot be read.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU())
+    >>> small = tncompile.Rewrite.loads(
+    ...     'import "std/linear.tn" { LowRank } rewrite S { linear "*" -> LowRank(rank = 4) }'
+    ... )
+    >>> done = tncompile.tensorize(net, small)
+    >>> done.save("small")
+    >>> again = tncompile.load_model("small", model=net)
+    >>> torch.equal(again(torch.ones(2, 8)), done.model(torch.ones(2, 8)))
+    True
+    """
+    from tncompile.tensorizing.replacing.skeletons import made_model
+
+    path = Path(folder)
+    named = _config(path)
+    if model is None:
+        words = "give what makes its model: model=…"
+        if named is not None:
+            words = f"it names {named!r}, which is imported only if you say so: model={named!r}"
+        raise ValueError(f"{folder} holds no code: {words}")
+    return _read(path, made_model(model))[0]
+
+
+def _config(folder: Path) -> str | None:
+    """What a folder says makes its model."""
+    from tncompile.tensorizing.replacing.skeletons import is_reference
+
+    try:
+        config = json_value(_text(folder / CONFIG))
+    except ValueError as error:
+        raise ValueError(f"{CONFIG} is no JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("version") != VERSION:
+        raise ValueError(f"{CONFIG} is not that of a tensorized model of version {VERSION}")
+    named = config.get("model")
+    if named is not None and not is_reference(named):
+        raise ValueError(f"the model that {CONFIG} names is no `module:callable`")
+    return None if named is None else str(named)
+
+
+def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
+    """The model in a folder. What stands in it is checked before anything of its size is made."""
+    from tncompile.tensorizing.replacing.copying import copied
+    from tncompile.tensorizing.replacing.weights import Weights
+    from tncompile.tensorizing.rewriting.replacements import replacements
+    from tncompile.tensorizing.rewriting.rewrite import Rewrite
+
+    rewrite = Rewrite.loads(_text(folder / SOURCE))
+    weights = Weights(folder / WEIGHTS)
+    found, _ = replacements(rewrite, original)
+    _require_sizes(found, weights.shapes.values())
+    placed = [Placed(each, each.architecture, unfitted(each)) for each in found]
+    parameters = {id(parameter): parameter for parameter in original.parameters()}
+    model = copied(original, [each.standing() for each in placed], parameters)
+    state = model.state_dict()
+    weights.require({key: tuple(getattr(v, "shape", ())) for key, v in state.items()}, "the model")
+    weights.load_into(model)
+    return model, placed
+
+
+def _require_sizes(found: Iterable[Replacement], stored: Iterable[tuple[int, ...]]) -> None:
+    """ValueError for networks that are larger than all that is stored."""
+    most = sum(map(math.prod, stored))
+    for each in found:
+        network = each.architecture.network
+        if sum(math.prod(parameter.shape) for parameter in network.parameters) > most:
+            raise ValueError(f"{network.target} in {SOURCE} is larger than all of {WEIGHTS}")
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as stream:
+        content = stream.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"{path.name} is longer than {LARGEST_TEXT:,} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is no text in UTF-8") from None
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

@@ -1,0 +1,124 @@
+"""What became of each layer: as a table and as values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from tncompile.notebook import as_html
+from tncompile.tensorizing.rewriting.rewrite import shown
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer that was replaced.
+
+    names       all names that it had, those of a shared module
+    kind        of the line: `linear`, `conv1d`, `conv`, `embedding`, `parameter`
+    network     the block with its arguments
+    before      parameters of the layer, its bias included
+    after       those of the network
+    error       ‖W − W'‖ / ‖W‖ in the Frobenius norm
+    metric_error  the same in the metric of the layer; None without one
+    readers     who held the same weight, and reads it off the network now
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    network: str
+    before: int
+    after: int
+    bytes_before: int
+    bytes_after: int
+    error: float
+    metric_error: float | None
+    readers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """All layers that were replaced, and the whole model; it prints as a table.
+
+    Parameters that several modules share count once.
+
+    >>> done.report.rows[0].kind, done.report.before, done.report.after
+    ('linear', 72, 72)
+    """
+
+    rows: tuple[Row, ...]
+    kept: tuple[str, ...]
+    before: int
+    after: int
+    bytes_before: int
+    bytes_after: int
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as values of JSON.
+
+        >>> sorted(done.report.to_dict())[:3]
+        ['after', 'before', 'bytes_after']
+        """
+        return _finite(asdict(self))  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        head = ["layer", "kind", "network", "parameters", "now", "error", "in its metric"]
+        rows = [head]
+        for row in self.rows:
+            metric = "" if row.metric_error is None else f"{row.metric_error:.4f}"
+            name = shown(row.names[0])
+            numbers = [f"{row.before:,}", f"{row.after:,}", f"{row.error:.4f}", metric]
+            rows.append([name, row.kind, _cut(row.network), *numbers])
+        part = f"{self.after / self.before:.1%}" if self.before else ""
+        rows.append(["the model", "", "", f"{self.before:,}", f"{self.after:,}", part, ""])
+        if all(row.metric_error is None for row in self.rows):
+            rows = [row[:-1] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [_aligned(row, widths) for row in rows]
+        lines.insert(1, "─" * len(_aligned(["x" * n for n in widths], widths)))
+        lines.insert(-1, lines[1])
+        lines.append(f"{self.bytes_before:,} bytes before, {self.bytes_after:,} now")
+        lines += self._remarks()
+        return "\n".join(lines)
+
+    def _remarks(self) -> Iterable[str]:
+        for row in self.rows:
+            name = shown(row.names[0])
+            if len(row.names) > 1:
+                yield f"{name} is shared: {', '.join(map(shown, row.names[1:]))}, too"
+            for reader in row.readers:
+                yield f"{shown(reader)} is tied: it reads its weight off {name}"
+        if self.kept:
+            yield f"kept as they are by a line: {', '.join(map(shown, self.kept))}"
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+LONGEST = 48
+"""Characters of a network in the table."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _aligned(row: list[str], widths: list[int]) -> str:
+    cells = [
+        f"{cell:<{width}}" if place < 3 else f"{cell:>{width}}"
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _finite(value: object) -> object:
+    """A value without numbers that JSON does not have."""
+    match value:
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value

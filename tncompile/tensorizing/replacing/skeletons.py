@@ -1,0 +1,60 @@
+"""Models named as `module:callable`, which users ask for by this text and never a file of ours."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+from torch import nn
+
+
+def made_model(source: nn.Module | Callable[[], object] | str) -> nn.Module:
+    """The model that a user names: itself, what makes it, or `"module:callable"`.
+
+    The module is imported, also from the working directory. Raises ValueError where that fails or
+    gives no nn.Module.
+    """
+    if isinstance(source, nn.Module):
+        return source
+    name = source if isinstance(source, str) else getattr(source, "__name__", "the callable")
+    make = _imported(source) if isinstance(source, str) else source
+    if isinstance(make, nn.Module):
+        return make
+    if not callable(make):
+        raise ValueError(f"{name} is neither an nn.Module nor what makes one")
+    try:
+        made = make()
+    except Exception as error:
+        raise ValueError(f"{name} raised {type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"{name} makes a {type(made).__name__}, not an nn.Module")
+    return made
+
+
+def is_reference(text: object) -> bool:
+    """Whether a text is like `module:callable`."""
+    if not isinstance(text, str):
+        return False
+    module, colon, attribute = text.partition(":")
+    parts = [*module.split("."), *attribute.split(".")]
+    return bool(colon) and all(part.isidentifier() for part in parts)
+
+
+def _imported(reference: str) -> object:
+    if not is_reference(reference):
+        raise ValueError(f"a model is named as `module:callable`, not {reference!r}")
+    module, _, attribute = reference.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: object = importlib.import_module(module)
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{module} cannot be imported: {words}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ValueError(f"{module} has no {attribute}")
+        found = getattr(found, part)
+    return found

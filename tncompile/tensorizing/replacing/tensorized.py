@@ -1,0 +1,176 @@
+"""A model with layers replaced by networks that are fitted to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tncompile.choosing import Choice
+from tncompile.converting import convert
+from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
+from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
+from tncompile.tensorizing.replacing.report import Report, Row
+from tncompile.tensorizing.result import Fit
+from tncompile.tensorizing.rewriting.rewrite import shown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tncompile.spec import Spec
+    from tncompile.tensorizing.rewriting.replacements import Replacement
+    from tncompile.tensorizing.rewriting.rewrite import Rewrite
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensorized:
+    """What `tensorize` returns: `model`, the changed copy, and `report`, what became of each layer.
+
+    >>> print(done.model[0].extra_repr())
+    in_features=8, out_features=8, bias=True, x(..., i) -> y(..., o), 72 parameters
+    """
+
+    model: nn.Module
+    report: Report
+    _placed: tuple[Placed, ...] = field(repr=False)
+    _skeleton: nn.Module = field(repr=False)
+
+    def save(self, folder: str | os.PathLike[str], *, model: str | None = None) -> None:
+        """Write a folder that `load_model` reads: weights, networks, emitted Python, the report.
+
+        It holds `model.safetensors`, `model.tn` (the networks, and a rewrite with the names of the
+        layers), `networks/*.py`, `report.txt`, `report.json` and `config.json`, which names the
+        `model`, a `"module:callable"` that makes the original one, for those who read it. It
+        appears whole or not at all, after it was read again and every tensor was compared. Raises
+        ValueError where it is there already and not empty, and for state that is no tensor;
+        `OSError` where it cannot be written.
+
+        >>> from pathlib import Path
+        >>> done.save("saved")
+        >>> sorted(path.name for path in Path("saved").iterdir())[:3]
+        ['config.json', 'model.safetensors', 'model.tn']
+        """
+        from tncompile.tensorizing.replacing.folders import write_folder
+
+        write_folder(self, folder, model)
+
+
+def tensorize(
+    model: nn.Module,
+    rewrite: Rewrite | Spec | str | os.PathLike[str],
+    *,
+    moments: Moments | None = None,
+    seed: int = 0,
+    tolerance: float | None = None,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Tensorized:
+    """A copy of a model whose layers are replaced by networks, fitted to their weights.
+
+    `rewrite` says which: a `Rewrite`, or the path of a `.tn` file with one. Bias, stride, padding,
+    dilation, groups, `padding_idx`, dtype, device, mode and `requires_grad` are those of the layer;
+    so are ties: who holds the weight of a replaced layer, as a head does that of an embedding,
+    reads it off the network. `moments`, from `calibrate`, give the layers that they know a metric.
+    With a `tolerance`, ranks that a line leaves out are the smallest that reach that relative
+    error; otherwise they are those of the block. `progress` is called with layers done and to do.
+    The model is not changed.
+    Raises `CompileError` for a wrong rewrite (TN701: a pattern matches nothing, TN702: a network
+    does not fit a weight), ValueError for a weight that cannot be fitted, for moments of another
+    model, and where more than `memory_limit` bytes are needed beside it: it says how many.
+
+    >>> tncompile.tensorize(net, small, memory_limit=2**20).model(torch.ones(2, 8)).shape
+    torch.Size([2, 8])
+    """
+    from torch import nn
+
+    from tncompile.tensorizing.replacing.copying import copied, skeleton
+    from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
+    from tncompile.tensorizing.rewriting.replacements import replacements
+    from tncompile.tensorizing.rewriting.rewrite import read_rewrite
+
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is an nn.Module, not {type(model).__name__}")
+    if tolerance is not None and not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is a relative error between 0 and 1, not {tolerance}")
+    if moments is not None:
+        require_of(moments, model)
+    found, kept = replacements(read_rewrite(rewrite), model)
+    if memory_limit is not None and (needed := memory_needed(model, found)) > memory_limit:
+        limit = written_bytes(memory_limit)
+        raise ValueError(f"about {written_bytes(needed)} are needed, the limit is {limit}")
+    placed: list[Placed] = []
+    rows: list[Row] = []
+    for place, each in enumerate(found):
+        if progress is not None:
+            progress(place, len(found))
+        made, fit = _fitted(each, moments, seed, tolerance)
+        placed.append(made)
+        rows.append(_row(made, fit))
+    copy = copied(model, [each.standing() for each in placed], {})
+    if progress is not None:
+        progress(len(found), len(found))
+    report = _report(model, copy, rows, [layer.name for layer in kept])
+    return Tensorized(copy, report, tuple(placed), skeleton(model))
+
+
+def _fitted(
+    each: Replacement, moments: Moments | None, seed: int, tolerance: float | None
+) -> tuple[Placed, Fit]:
+    """The network of a layer, as near to it as it comes."""
+    layer = each.layer
+    metric = None
+    if moments is not None and layer.module is not None:
+        known = next((name for name in layer.names if name in moments), None)
+        metric = None if known is None else moments.metric(known)
+    try:
+        if layer.module is None:
+            fit = each.architecture.fit(layer.weight, seed=seed)
+            return Placed(each, each.architecture, unfitted(each, fit.state_dict)), fit
+        choice = Choice(None, tolerance if each.open_ranks else None, metric, None, seed, None)
+        block = each.block if each.open_ranks and tolerance is not None else each.architecture
+        arguments = each.arguments if block is each.block else {}
+        made = convert(layer.dense(), block, arguments, choice)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{shown(layer.name)}: {error}") from None
+    placed = Placed(each, made.architecture, made.module)
+    return replace(placed, module=finished(placed, made.module)), made.fit
+
+
+def _row(placed: Placed, fit: Fit) -> Row:
+    layer = placed.replacement.layer
+    before = [layer.weight]
+    bias = getattr(layer.module, "bias", None)
+    if bias is not None:
+        before.append(bias)
+    after = list(placed.module.parameters())
+    readers = () if layer.module is None else layer.holders
+    return Row(
+        names=layer.names,
+        kind=layer.kind,
+        network=placed.architecture.network.target,
+        before=_numbers(before),
+        after=_numbers(after),
+        bytes_before=_bytes(before),
+        bytes_after=_bytes(after),
+        error=fit.error,
+        metric_error=fit.metric_error,
+        readers=tuple(name for name, _ in readers),
+    )
+
+
+def _report(model: nn.Module, copy: nn.Module, rows: list[Row], kept: list[str]) -> Report:
+    before, after = list(model.parameters()), list(copy.parameters())
+    sizes = _numbers(before), _numbers(after), _bytes(before), _bytes(after)
+    return Report(tuple(rows), tuple(kept), *sizes)
+
+
+def _numbers(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,1 @@
+"""Lines of a rewrite and the layers of a model to the network that replaces each layer."""

@@ -1,0 +1,39 @@
+"""Tensors in a file of safetensors: it appears whole or not at all, and is read without trust."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from tncompile.files import replaced
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str],
+) -> None:
+    """Put tensors and texts into a file. Raises `OSError`, and leaves nothing behind then."""
+    with replaced(Path(path)) as temporary:
+        save_file(
+            {name: each.contiguous() for name, each in tensors.items()}, temporary, dict(metadata)
+        )
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of a file, on the CPU, and its texts.
+
+    Raises ValueError for a file of something else, and `OSError` where it cannot be read.
+    """
+    with open(path, "rb"):  # else a folder is called a missing device
+        pass
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{os.fspath(path)} is no whole file of safetensors: {error}") from None
