@@ -197,6 +197,7 @@ def test_the_canonical_layout_of_models() -> None:
 model M(inner: part, d: int = 4, deep: bool = false) {
   let n = 3
   part up = if deep then Linear(d, d) else Identity() tie q frozen if d > 3
+  part tied = Head(d) tie inner[0, n - 1].decoder = up.table[k].weight frozen tie up.b[0]
   part choice = if deep then Linear(a_very_long_argument, another_very_long_argument)
     else if d == 4 then Linear(in_features = d, out_features = d)
     else Identity()

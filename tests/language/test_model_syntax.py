@@ -81,6 +81,19 @@ def test_choices_of_parts() -> None:
     assert [type(each) for each in part.attributes] == [tree.Tie, tree.If]
 
 
+def test_places_of_ties() -> None:
+    part = statement("part p = N(3) tie a.b[0, k + 1].bias frozen tie bias.input = output[1].c")
+    first, frozen, second = part.attributes
+    assert isinstance(first, tree.Tie)
+    assert isinstance(frozen, tree.Frozen)
+    assert [each.name.text for each in first.place] == ["a", "b", "bias"]
+    assert [len(each.subscripts) for each in first.place] == [0, 2, 0]
+    assert (first.own, first.name.text, first.conjugate) == ((), "a", False)
+    assert isinstance(second, tree.Tie)
+    assert [each.name.text for each in second.own] == ["bias", "input"]
+    assert [each.name.text for each in second.place] == ["output", "c"]
+
+
 def test_shapes_of_externs() -> None:
     plain = statement('part p = extern "m.C"(3)').value
     assert plain.function is plain.takes is plain.gives is None
@@ -212,6 +225,10 @@ MISTAKES = [
     ("output x -> y", "->", "what comes out is said by `output`"),
     ("for k in 0..3", "for", "there are no loops"),
     ("let y = x.shape", ".", "no attributes"),
+    ("let y = x @ up.weight", ".", "tie the part to it: `tie weight = w`"),
+    ("part p = N(body.table)", ".", "`part p = … tie q.inner`"),
+    ("part p = N(3) tie q.\n  let y = x", "let", "`tie body.table`"),
+    ("part p = N(3) tie weight =\n  let y = x", "let", "`tie weight = body.table.weight`"),
     ("index i = 4", "index", "no statement of a model"),
     ("return y", "return", "as in `output y`?"),
 ]

@@ -79,7 +79,7 @@ class Automaton:
     def _names(self, token: Token, following: Token) -> bool:
         """Whether a word that begins statements is meant as a name."""
         if self.symbols[-1:] == ["DOT"]:  # a face of a window, or a step into a part
-            return "IN" not in self.actions
+            return "IN" not in self.actions and not token.first
         if "FROZEN" in self.actions or not self._acceptable("NAME", self.states):
             return False
         if token.text in self.named or (following.kind == "ASSIGN" and self.brackets):

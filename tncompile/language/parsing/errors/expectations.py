@@ -159,6 +159,14 @@ _OPERAND = "an operand is a value with a name for each of its axes; equal names 
 _SHAPES = "shapes say what comes in and what comes back, `int`, `bool` or `complex` after them"
 
 _CONSTRUCTS_OF_MODELS: dict[str, Construct] = {
+    "TIE place ASSIGN": (
+        "write what is tied to: `tie weight = body.table.weight`",
+        "before `=` stands what of this part is tied, behind it what that is",
+    ),
+    "TIE.* DOT": (
+        "write the name of what is inside: `tie body.table`",
+        "steps with dots lead through parts to a part or a tensor",
+    ),
     "(?:TENSOR|INPUT) NAME(?: subscripts)? LPAR": ("write the axes as in `x(..., t, 4)`", _AXES),
     "(?:LBRACE|COMMA) NAME(?: members)? LPAR": (
         "write the legs as in `a(..., i, (j k))`",

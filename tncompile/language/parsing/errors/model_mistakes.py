@@ -104,7 +104,7 @@ def _part(context: ParseContext) -> Iterator[Suggestion]:
     if context.terminal == "COLON" and context.expects("ASSIGN"):
         made = f"{context.word_at(1) or 'N'}(…)"
         yield Suggestion("", "expected `=`", f"write `part {context.word_at(-1)} = {made}`")
-    if context.terminal == "DOT" and context.expects("LPAR"):
+    if context.terminal == "DOT" and context.expects("LPAR") and not context.expects("PLUS"):
         path = _PATH.match(context.source.text, context.at(-1).span.start)
         name = path[0].split(".")[-1] if path else "N"
         hint = f"write `{name}(…)`, or `extern` where models have no such layer"
@@ -137,6 +137,11 @@ def _python(context: ParseContext) -> Iterator[Suggestion]:
                 f"functions are called: `{member}({context.word_at(-1) or 'x'}, …)`; what a part "
             )
             hint += "has inside, its model gives as an `output`"
+        elif context.statement == "PART":
+            hint = "hand on a part of this model, or tie to what is inside: "
+            hint += "`part p = … tie q.inner`"
+        elif member in ("weight", "bias"):
+            hint = f"declare the tensor, `tensor w(…)`, and tie the part to it: `tie {member} = w`"
         yield Suggestion("a value has no attributes and no methods", "not here", hint)
     if context.word_at(-1) == "lambda":
         hint = "declare a `model`, and a part of it; a family of values names what repeats"
