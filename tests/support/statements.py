@@ -33,7 +33,6 @@ STATEMENTS = [
     ("  window h(3)", "write `window h = conv(size = 3)`"),
     ("  window h[2] = conv(3)", "`[k in 2..3]`"),
     ("  window h = conv(3) w = conv(3)", "put a `,` before it if it is one more window"),
-    ("  batch n if d > 3", "a batch axis takes no condition"),
     ("  bond b = 3 complex", "`complex` does not belong here"),
     ("  tensor A(): complex64", "write `complex` after the legs"),
     ("  -- comment", "a comment begins with `#`"),

@@ -270,3 +270,11 @@ def test_rewrites_that_are_none() -> None:
     assert tncompile.Rewrite.loads(two, "Second").name == "Second"
     with pytest.raises(TypeError, match="not int"):
         tncompile.tensorize(model, 3)  # type: ignore[arg-type]
+
+
+def test_flops_stand_beside_those_of_the_layer() -> None:
+    done = rewritten(nn.Linear(32, 64, bias=False), 'linear "*" -> LowRank(rank = 4)')
+    (row,) = done.report.rows
+    assert row.dense_flops == 2 * 64 * 32 * 64
+    assert row.flops == 2 * 64 * 4 * (32 + 64)
+    assert "0.188 ×" in repr(done.report)

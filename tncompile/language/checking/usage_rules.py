@@ -246,9 +246,10 @@ def _causal(word: tree.Name) -> Diagnostic:
 
 
 def _optional(condition: tree.Expression) -> Diagnostic:
-    message, label = "an `if` is for the run-time sizes of models", "not here"
-    note = "a batch axis of a network is there where an input has it"
-    return misplaced(message, condition.span, label, note, "remove it; write it on the input")
+    message, label = "a batch axis of a network takes no condition", "not here"
+    note = "a run-time size of a model does, as its inputs do"
+    hint = "remove it; the number of leading axes is open where `...` stands for them"
+    return misplaced(message, condition.span, label, note, hint)
 
 
 def _word(attribute: tree.Attribute) -> str:

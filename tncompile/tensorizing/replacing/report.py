@@ -19,6 +19,8 @@ class Row:
     network     the block with its arguments
     before      parameters of the layer, its bias included
     after       those of the network
+    flops       of a forward pass of the network over 64 rows, images of 32 × 32
+    dense_flops  the same of the layer; None for a raw parameter
     error       ‖W − W'‖ / ‖W‖ in the Frobenius norm
     metric_error  the same in the metric of the layer; None without one
     readers     who held the same weight, and reads it off the network now
@@ -31,6 +33,8 @@ class Row:
     after: int
     bytes_before: int
     bytes_after: int
+    flops: int | None
+    dense_flops: int | None
     error: float
     metric_error: float | None
     readers: tuple[str, ...] = ()
@@ -62,22 +66,25 @@ class Report:
         return _finite(asdict(self))  # type: ignore[return-value]
 
     def __repr__(self) -> str:
-        head = ["layer", "kind", "network", "parameters", "now", "error", "in its metric"]
+        head = ["layer", "kind", "network", "parameters", "now", "FLOPs", "error", "in its metric"]
         rows = [head]
         for row in self.rows:
             metric = "" if row.metric_error is None else f"{row.metric_error:.4f}"
             name = shown(row.names[0])
-            numbers = [f"{row.before:,}", f"{row.after:,}", f"{row.error:.4f}", metric]
+            flops = ""
+            if row.flops is not None and row.dense_flops:
+                flops = f"{row.flops / row.dense_flops:.3g} ×"
+            numbers = [f"{row.before:,}", f"{row.after:,}", flops, f"{row.error:.4f}", metric]
             rows.append([name, row.kind, _cut(row.network), *numbers])
-        part = f"{self.after / self.before:.1%}" if self.before else ""
-        rows.append(["the model", "", "", f"{self.before:,}", f"{self.after:,}", part, ""])
+        part = f"{self.after / max(self.before, 1):.1%} of the parameters"
+        rows.append(["the model", "", "", f"{self.before:,}", f"{self.after:,}", "", "", ""])
         if all(row.metric_error is None for row in self.rows):
             rows = [row[:-1] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [_aligned(row, widths) for row in rows]
         lines.insert(1, "─" * len(_aligned(["x" * n for n in widths], widths)))
         lines.insert(-1, lines[1])
-        lines.append(f"{self.bytes_before:,} bytes before, {self.bytes_after:,} now")
+        lines.append(f"{self.bytes_before:,} bytes before, {self.bytes_after:,} now; {part}")
         lines += self._remarks()
         return "\n".join(lines)
 

@@ -148,6 +148,7 @@ def _row(placed: Placed, fit: Fit) -> Row:
         before.append(bias)
     after = list(placed.module.parameters())
     readers = () if layer.module is None else layer.holders
+    figures = placed.architecture.cost(search="fast").inference
     return Row(
         names=layer.names,
         kind=layer.kind,
@@ -156,6 +157,8 @@ def _row(placed: Placed, fit: Fit) -> Row:
         after=_numbers(after),
         bytes_before=_bytes(before),
         bytes_after=_bytes(after),
+        flops=figures.flops,
+        dense_flops=figures.dense_flops if layer.module is not None else None,
         error=fit.error,
         metric_error=fit.metric_error,
         readers=tuple(name for name, _ in readers),

@@ -39,8 +39,8 @@ def member_of_a_declaration(context: ParseContext) -> Iterator[Suggestion]:
         yield Suggestion("", "expected a range", hint, note)
 
 
-def condition_of_a_runtime_axis(context: ParseContext) -> Iterator[Suggestion]:
-    """`window h = conv(size = 3) if d > 3` and `batch t if d > 3`."""
+def condition_of_a_window(context: ParseContext) -> Iterator[Suggestion]:
+    """`window h = conv(size = 3) if d > 3`."""
     if context.terminal != "IF" or not context.at_statement:
         return
     label = "expected the next statement"
@@ -48,9 +48,6 @@ def condition_of_a_runtime_axis(context: ParseContext) -> Iterator[Suggestion]:
         hint = "declare a family, of no members where there is none: `h[a in 0..n]`"
         note = "`h[*].in`, `h[*].kernel` and `h[*].out` are no legs then"
         yield Suggestion("a window takes no condition", label, hint, note)
-    if context.statement == "BATCH":
-        hint = "remove it; the number of leading axes is open where `...` stands for them"
-        yield Suggestion("a batch axis takes no condition", label, hint)
 
 
 def square_brackets(context: ParseContext) -> Iterator[Suggestion]:

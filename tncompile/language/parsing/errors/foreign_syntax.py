@@ -324,7 +324,7 @@ _RECOGNIZERS = (
     _unknown_type,
     mistakes.what_a_leg_takes,
     mistakes.member_of_a_declaration,
-    mistakes.condition_of_a_runtime_axis,
+    mistakes.condition_of_a_window,
     mistakes.square_brackets,
     mistakes.no_legs,
     mistakes.not_a_leg,
