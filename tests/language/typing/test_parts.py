@@ -145,7 +145,7 @@ def test_ties_lead_inside_of_parts_to_where_a_tensor_has_its_key() -> None:
         "  part c = Nest(d) tie lin[0] = nest.twin tie map.c = nest.shift\n"
         "  part e = Map(d) tie A = c.map.A\n"
         "  part f = Nest(d) tie c\n"
-        "  part g = Linear(d, d) tie c.last tie bias = a.bias\n"
+        "  part g = Linear(d, d) tie weight = c.last.weight tie bias = a.bias\n"
     )
     assert {part.path: part.tied for part in found.parts if part.tied} == {
         "a": {"weight": "nest.lin.1.weight", "bias": "nest.lin.1.bias"},
@@ -228,6 +228,8 @@ def test_parts_are_handed_on() -> None:
          []),
         ("part p = Nest(d)\n tensor s(d) tie p.shift", "TN207", "tie p.shift", []),
         ("part p = Linear(d, d) tie p.weight", "TN201", "p", []),
+        ("part p = Linear(d, d)\n part q = Linear(d, d) tie p tie bias = p.bias", "TN207",
+         "tie bias = p.bias", []),
         # arguments of blocks
         ("part p = Map()", "TN208", "Map", ["d"]),
         ("part p = Map(d, 2, true, 4)", "TN208", "4", ["Map"]),

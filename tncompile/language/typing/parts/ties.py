@@ -116,7 +116,8 @@ def tied_keys(
 ) -> dict[str, str]:
     """The keys of the tensors of a member that are others, and the keys of those in the model.
 
-    TN612 where no key is in both, TN306 where the tensors of one key differ in shape.
+    TN612 where no key is in both, TN306 where the tensors of one key differ in shape, TN207 where
+    two ties name one tensor.
     """
     tied: dict[str, str] = {}
     full = member_name(name.text, key)
@@ -124,7 +125,12 @@ def tied_keys(
         there = _target(reader, tie, key)
         whole = _Place(full, tie.place[0].name.span, name.span, _stored(callee))
         here = _inside(reader, whole, callee, tie.own) if tie.own else whole
-        tied |= _pairs(here, there, isinstance(callee, Extern))
+        pairs = _pairs(here, there, isinstance(callee, Extern))
+        if again := next((each for each in pairs if each in tied), None):
+            message, label = f"`{again}` of `{full}` is tied twice", "again here"
+            note, hint = "a tensor is one other tensor", "leave one of the two out"
+            raise failure(Code.MISPLACED, message, tie.span, label, note, hint)
+        tied |= pairs
     return tied
 
 
