@@ -53,8 +53,8 @@ class Feed(nn.Module):
 class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.attention, self.feed = Attention(), Feed()
+        self.norm1, self.attention = nn.LayerNorm(WIDTH), Attention()
+        self.norm2, self.feed = nn.LayerNorm(WIDTH), Feed()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm1(x))
@@ -131,7 +131,7 @@ class Subject:
 
 def subjects() -> Iterator[Subject]:
     language = tncompile.load("std/transformer.tn").instantiate(
-        "LanguageModel", DEPTH, WORDS, CONTEXT, WIDTH, HEADS
+        "LanguageModel", depth=DEPTH, vocab=WORDS, context=CONTEXT, width=WIDTH, heads=HEADS
     )
     images = tncompile.load("std/resnet.tn").instantiate("ResNet")
     assert isinstance(language, Model)
