@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import subprocess
 import sys
@@ -16,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import small_networks as small
+from tests.support.costed import counted
 from tncompile.lowering import lower
 from tncompile.network.contraction import (
-    ContractionTree,
     build_tree,
     operands,
     verify_tree,
@@ -35,17 +34,6 @@ def found(network: TensorNetwork, batch: int = 64, effort: str = "fast") -> tupl
     terms = operands(network)
     problem = contraction_problem(network, terms, runtime_sizes(network, batch, {}))
     return candidates(network, terms, problem, EFFORTS[effort])
-
-
-def counted(network: TensorNetwork, tree: ContractionTree, batch: int) -> int:
-    """The multiply-adds of a tree: for each step, the sizes of all indices on either side."""
-    length = {index.name: index.size or batch for index in network.indices}
-    legs = [set(operand.legs) for operand in tree.operands]
-    total = 0
-    for step in tree.steps:
-        total += math.prod(length[leg] for leg in legs[step.left] | legs[step.right])
-        legs.append(set(step.legs))
-    return total
 
 
 @st.composite
