@@ -10,6 +10,7 @@ from itertools import islice
 from numbers import Number
 from typing import Protocol, SupportsIndex
 
+from tncompile.language.resolved import LARGEST_SIZE
 from tncompile.network.einsum.reading import DOTS, Equation, Term, counted
 
 
@@ -24,7 +25,6 @@ class HasShape(Protocol):
 Shape = Iterable[SupportsIndex | None] | HasShape | complex
 """The sizes of an operand in order, None for a batch axis; a tensor; a number, without axes."""
 
-LARGEST_SIZE = 2**40
 MOST_AXES = 10_000
 _MOST_SHOWN = 8
 
