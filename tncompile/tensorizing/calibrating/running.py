@@ -23,8 +23,9 @@ from tncompile.tensorizing.calibrating.calling import (
     own_random,
     undisturbed,
 )
-from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of, rows_of
+from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.patches import axis_sums, rows_of
 from tncompile.tensorizing.calibrating.sums import LayerSums
 
 
@@ -37,26 +38,28 @@ class Accumulators:
         self.samples, self.batches, self.output = 0, 0, 0.0
         if start is not None:
             for name, each in start.layers.items():
-                inputs, outputs = each.inputs.to(dtype), each.outputs.to(dtype)
-                self.sums[name] = LayerSums(each.layer, inputs, outputs, each.rows)
+                self.sums[name] = each.to(each.inputs.device, dtype)
             self.samples, self.batches = start.samples, start.batches
             self.output = start.output
 
     def of(self, name: str, layer: Layer, device: torch.device) -> LayerSums:
         """Those of a layer, on the device that it computes on."""
         if name not in self.sums:
+            size = 0 if layer.axes else layer.inputs
             table = layer.kind == "embedding"
             shapes = (
-                (layer.inputs,) if table else (layer.inputs, layer.inputs),
+                (size,) if table else (size, size),
                 (layer.outputs, layer.outputs),
+                *((each, each) for each in layer.axes),
             )
-            inputs, outputs = (torch.zeros(s, dtype=self.dtype, device=device) for s in shapes)
+            inputs, outputs, *axes = (
+                torch.zeros(s, dtype=self.dtype, device=device) for s in shapes
+            )
             rows = torch.zeros(shapes[0][:table], dtype=torch.float64, device=device)
-            self.sums[name] = LayerSums(layer, inputs, outputs, rows)
+            self.sums[name] = LayerSums(layer, inputs, outputs, rows, tuple(axes))
         sums = self.sums[name]
         if sums.inputs.device != device:  # read from a file
-            moved = (each.to(device) for each in (sums.inputs, sums.outputs, sums.rows))
-            sums = self.sums[name] = LayerSums(layer, *moved)
+            sums = self.sums[name] = sums.to(device, self.dtype)
         return sums
 
     def add(self, name: str, module: nn.Module, layer: Layer, x: Any, gradient: Any) -> None:
@@ -67,6 +70,9 @@ class Accumulators:
         large sum.
         """
         wide = torch.promote_types(gradient.dtype, torch.float32)
+        if layer.axes:
+            self._add_axes(name, module, layer, x.to(wide), gradient.to(wide))
+            return
         for into, of in rows_of(module, layer, x, gradient):
             g = of.to(wide)
             squares = g.square().sum(2)
@@ -85,10 +91,26 @@ class Accumulators:
             sums.inputs.add_(flat.mT @ flat)
             sums.rows.add_(heard.any(0).sum())
 
+    def _add_axes(
+        self, name: str, module: nn.Module, layer: Layer, x: torch.Tensor, g: torch.Tensor
+    ) -> None:
+        """A call of a convolution that has a moment for each axis."""
+        channels = g.dim() - len(layer.axes)  # the first axis, or behind that of the batch
+        rows = g.movedim(channels, -1).reshape(-1, layer.outputs)
+        heard = rows.square().sum(1) > 0
+        if not bool(heard.any()):
+            return
+        sums = self.of(name, layer, g.device)
+        sums.outputs.add_(rows.mT @ rows)
+        sums.rows.add_(heard.sum())
+        for total, new in zip(sums.axes, axis_sums(module, layer, x, g), strict=True):
+            total.add_(new)
+
     def require_finite(self) -> None:
         """Raise ValueError where a sum is not finite."""
         for name, each in reversed(self.sums.items()):  # the first was reached last
-            for what, sums in (("inputs", each.inputs), ("gradients", each.outputs)):
+            inputs = [("inputs", sums) for sums in (each.inputs, *each.axes)]
+            for what, sums in (*inputs, ("gradients", each.outputs)):
                 diagonal = sums.diagonal() if sums.dim() == 2 else sums
                 if not bool(torch.isfinite(diagonal).all()):
                     raise ValueError(
