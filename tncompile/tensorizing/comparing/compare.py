@@ -85,7 +85,7 @@ def compare(
 
     from tncompile.tensorizing.calibrating.model_moments import require_of
     from tncompile.tensorizing.comparing.judging import judgment
-    from tncompile.tensorizing.comparing.running import Pair
+    from tncompile.tensorizing.comparing.running import Pair, require_batches
     from tncompile.tensorizing.comparing.scoring import require_functions
     from tncompile.tensorizing.replacing.tensorized import Tensorized
 
@@ -109,6 +109,8 @@ def compare(
     if moments is not None:
         require_of(moments, original)
     sets = [("the data", data), *([("the second data", second)] if second is not None else [])]
+    for name, batches in sets:
+        require_batches(name, batches)
     total = sum(len(each) if isinstance(each, Sized) else 0 for _, each in sets)
     done = 0
 

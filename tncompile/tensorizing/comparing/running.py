@@ -50,16 +50,16 @@ class Pair:
         with undisturbed(self.original), undisturbed(self.changed), torch.no_grad():
             yield
 
-    def run(self, model: nn.Module, batch: object, drawn: int) -> torch.Tensor:
+    def run(self, model: nn.Module, batch: object, drawn: int, where: str) -> torch.Tensor:
         """The output for a batch, which stays what it is; `drawn` seeds what the model draws."""
         own = copied(batch)
-        with own_random():
+        with own_random(), failing(where):
             torch.manual_seed(drawn)
             result = called(model, own) if self.output is None else self.output(model, own)
         found = _tensor_of(result) if self.output is None else result
         if not isinstance(found, torch.Tensor) or not found.is_floating_point():
             what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
-            raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
+            raise ValueError(f"{where}: the output is to be a tensor of real numbers, not {what}")
         found = found.detach()
         return found if found.dim() else found.unsqueeze(0)
 
@@ -93,7 +93,7 @@ def gathered(
             first = copied(batch)
         place = f"batch {number} of {name}"
         drawn = digest(pair.seed, batch)
-        found = [pair.run(model, batch, drawn) for _, model in pair.each()]
+        found = [pair.run(m, batch, drawn, f"{place}, {which} model") for which, m in pair.each()]
         original, changed = found[0], found[1].to(found[0].device)
         if original.shape != changed.shape:
             shapes = " and ".join(str(tuple(each.shape)) for each in found)
@@ -102,7 +102,7 @@ def gathered(
         if kind != "values" and original.dim() < 2:
             shape = tuple(original.shape)
             raise ValueError(f"{place}: {kind} are (samples, …, features), not {shape}")
-        labels = None if pair.labels is None else _labels(pair.labels(batch), original, place)
+        labels = _labels(pair.labels, batch, original, place)
         tables.append(
             sums_of(kind, original, changed, _counted(batch, original, kind, labels), labels)
         )
@@ -120,6 +120,25 @@ def gathered(
     said = (*wrong[:MOST_SAID], *((f"{more:,} more of {name}",) if more > 0 else ()))
     assert table.shape[1] == len(columns(kind, labeled=pair.labels is not None))
     return Gathered(kind, table, number, first, said)
+
+
+@contextmanager
+def failing(what: str) -> Iterator[None]:
+    """ValueError for whatever a function of the user raises in the body: it says where that was."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        words = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{what} raised {type(error).__name__}: {words}") from error
+
+
+def require_batches(name: str, data: object) -> None:
+    """Raise TypeError for what is one batch, or none at all."""
+    if isinstance(data, torch.Tensor | Mapping | str) or not isinstance(data, Iterable):
+        kind = type(data).__name__
+        raise TypeError(f"{name} is a list or another iterable of batches, not a {kind}")
 
 
 def copied(batch: object) -> Any:
@@ -148,10 +167,14 @@ def _kind(output: torch.Tensor) -> Kind:
     return "vectors" if output.dim() in (2, 3) and output.shape[-1] > 1 else "values"
 
 
-def _labels(labels: object, output: torch.Tensor, place: str) -> torch.Tensor:
+def _labels(
+    of: Labels | None, batch: object, output: torch.Tensor, place: str
+) -> torch.Tensor | None:
     """Labels that fit an output: a class for each position, negative ones where there is none."""
-    if not isinstance(labels, torch.Tensor):
-        labels = torch.as_tensor(labels)
+    if of is None:
+        return None
+    with failing(f"{place}, labels"):
+        labels = torch.as_tensor(of(batch))
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"{place}: labels are integers, not {labels.dtype}")
     if labels.shape != output.shape[:-1]:

@@ -12,10 +12,11 @@ from torch import nn
 from tncompile.tensorizing.comparing.lines import Line
 from tncompile.tensorizing.comparing.requirements import SCORE
 from tncompile.tensorizing.comparing.resampling import interval, ordered, resampled, resampled_sums
-from tncompile.tensorizing.comparing.running import Pair
+from tncompile.tensorizing.comparing.running import Pair, failing
 
 T = TypeVar("T")
 Score = Callable[[nn.Module], object]
+Statistic = Callable[[torch.Tensor], float]
 
 
 def require_functions(scores: Mapping[str, Score] | None) -> dict[str, Score]:
@@ -57,23 +58,20 @@ def shown_samples(samples: Score, pair: Pair) -> tuple[tuple[str, str], ...]:
 
 
 def _asked(
-    what: str, function: Callable[[nn.Module], T], which: str, m: nn.Module, pair: Pair
+    what: str, function: Callable[[nn.Module], T], which: str, model: nn.Module, pair: Pair
 ) -> T:
     torch.manual_seed(pair.seed)
-    try:
-        return function(m)
-    except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{what} of the {which} model raised {words}") from error
+    with failing(f"{what} of the {which} model"):
+        return function(model)
 
 
-def _items(name: str, found: object) -> tuple[torch.Tensor, Callable[[torch.Tensor], float] | None]:
+def _items(name: str, found: object) -> tuple[torch.Tensor, Statistic | None]:
     """Items of a score, (items, …) or a number without axes, and what makes a number of them."""
-    statistic: Callable[[torch.Tensor], float] | None = None
+    statistic: Statistic | None = None
     given: Any = found
     if isinstance(given, tuple) and len(given) == 2 and callable(given[1]):
         given, made = given
-        statistic = _number_of(made)
+        statistic = _number_of(made, name)
     try:
         if not isinstance(given, torch.Tensor):
             given = torch.as_tensor(given, dtype=torch.float64)
@@ -90,8 +88,12 @@ def _items(name: str, found: object) -> tuple[torch.Tensor, Callable[[torch.Tens
     return items, statistic
 
 
-def _number_of(function: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], float]:
-    return lambda items: float(function(items))
+def _number_of(function: Callable[[torch.Tensor], Any], name: str) -> Statistic:
+    def number(items: torch.Tensor) -> float:
+        with failing(f"the function of the score {name}"):
+            return float(function(items))
+
+    return number
 
 
 def _line(name: str, before: float, after: float, low_high: tuple[float, float] | None) -> Line:
