@@ -40,6 +40,7 @@ ROOMS = (
     "converting",
     "tensorizing/rewriting",
     "tensorizing/replacing",
+    "tensorizing/quantizing",
     "tensorizing/allocating",
     "cli",
 )

@@ -17,6 +17,7 @@ from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.quantizing.converting import quantized_state
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "load_model",
     "loads",
+    "quantized_state",
     "tensorize",
     "to_dense",
 ]
