@@ -42,6 +42,7 @@ ROOMS = (
     "tensorizing/replacing",
     "tensorizing/quantizing",
     "tensorizing/allocating",
+    "tensorizing/comparing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""
