@@ -41,6 +41,7 @@ ROOMS = (
     "tensorizing/rewriting",
     "tensorizing/replacing",
     "tensorizing/allocating",
+    "tensorizing/healing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""
