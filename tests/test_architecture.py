@@ -43,6 +43,7 @@ ROOMS = (
     "tensorizing/quantizing",
     "tensorizing/allocating",
     "tensorizing/comparing",
+    "tensorizing/healing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""
