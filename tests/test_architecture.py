@@ -39,7 +39,9 @@ ROOMS = (
     "choosing",
     "converting",
     "tensorizing/rewriting",
+    "tensorizing/originals",
     "tensorizing/replacing",
+    "transformers",
     "tensorizing/allocating",
     "cli",
 )
@@ -53,6 +55,7 @@ THIRD_PARTIES = {
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "safetensors": {"tensorizing/storing.py"},
+    "transformers": {"tensorizing/originals/pretrained.py", "tensorizing/replacing/quantizer.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",
@@ -73,7 +76,10 @@ THIRD_PARTIES = {
 }
 """The only files that may import each; type-checking imports do not count."""
 
-LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors")
+LATE = (
+    *("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors"),
+    "transformers",
+)
 """What `import tncompile` must not load."""
 
 

@@ -43,16 +43,18 @@ class Tensorized:
         """Write a folder that `load_model` reads: weights, networks, emitted Python, the report.
 
         It holds `model.safetensors`, `model.tn` (the networks, and a rewrite with the names of the
-        layers), `networks/*.py`, `report.txt`, `report.json` and `config.json`, which names the
-        `model`, a `"module:callable"` that makes the original one, for those who read it. It
-        appears whole or not at all, after it was read again and every tensor was compared. Raises
-        ValueError where it is there already and not empty, and for state that is no tensor;
-        `OSError` where it cannot be written.
+        layers), `networks/*.py`, `report.txt`, `report.json` and `tncompile.json`, which names the
+        `model`, a `"module:callable"` that makes the original one, for those who read it. Of a
+        model of transformers also `config.json`, by which transformers loads the folder after
+        `import tncompile.transformers`, and what was in the folder that the model came from: files
+        of the tokenizer, licenses. It appears whole or not at all, after it was read again and
+        every tensor was compared. Raises ValueError where it is there already and not empty, and
+        for state that is no tensor; `OSError` where it cannot be written.
 
         >>> from pathlib import Path
         >>> done.save("saved")
         >>> sorted(path.name for path in Path("saved").iterdir())[:3]
-        ['config.json', 'model.safetensors', 'model.tn']
+        ['model.safetensors', 'model.tn', 'networks']
         """
         from tncompile.tensorizing.replacing.folders import write_folder
 
