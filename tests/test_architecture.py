@@ -40,6 +40,7 @@ ROOMS = (
     "converting",
     "tensorizing/rewriting",
     "tensorizing/originals",
+    "tensorizing/resuming",
     "tensorizing/replacing",
     "transformers",
     "tensorizing/allocating",
