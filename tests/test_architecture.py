@@ -43,7 +43,9 @@ ROOMS = (
     "tensorizing/resuming",
     "tensorizing/replacing",
     "transformers",
+    "tensorizing/quantizing",
     "tensorizing/allocating",
+    "tensorizing/comparing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""
