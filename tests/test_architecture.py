@@ -40,7 +40,9 @@ ROOMS = (
     "converting",
     "tensorizing/rewriting",
     "tensorizing/replacing",
+    "tensorizing/quantizing",
     "tensorizing/allocating",
+    "tensorizing/comparing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""

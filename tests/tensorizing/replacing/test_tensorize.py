@@ -216,7 +216,9 @@ def test_parameters_are_read_where_they_stood(made: Made) -> None:
     )
     keys = [key for key in done.model.state_dict() if key.startswith("experts.")]
     parts = ("gate_up_proj", "down_proj")
-    assert keys == [f"experts.{part}.{key}" for part in parts for key in "ABC"]
+    walked = done.model.get_parameter("experts.networks.gate_up_proj.A")
+    assert walked is done.model.get_submodule("experts.networks.gate_up_proj").A
+    assert keys == [f"experts.networks.{part}.{key}" for part in parts for key in "ABC"]
 
 
 def test_a_model_that_is_one_layer() -> None:

@@ -9,14 +9,20 @@ and one z a batch will do, since samples have their own entries of it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from tncompile.tensorizing.calibrating.calling import (
+    called,
+    digest,
+    first_tensor,
+    own_random,
+    undisturbed,
+)
 from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patches import axis_sums, rows_of
@@ -147,7 +153,7 @@ def run_batches(
 
     number = -1
     yield now
-    with _undisturbed(model), _watching(watched, sums) as anchor:
+    with undisturbed(model), _watching(watched, sums) as anchor:
         for number, batch in enumerate(data):
             if number >= sums.batches:
                 _one(model, batch, output, seed, sums, anchor)
@@ -173,10 +179,10 @@ def _one(
     It draws by what it holds, so that shards, another order and a run that was interrupted give the
     same sums.
     """
-    drawn = _digest(seed, batch)
-    with _own_random(), torch.inference_mode(False), torch.enable_grad():
+    drawn = digest(seed, batch)
+    with own_random(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(drawn)  # for what the model draws
-        found = _first_tensor(_called(model, batch)) if output is None else output(model, batch)
+        found = first_tensor(called(model, batch)) if output is None else output(model, batch)
         if not isinstance(found, torch.Tensor) or not found.is_floating_point():
             what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
             raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
@@ -188,53 +194,6 @@ def _one(
     sums.batches += 1
     sums.samples += found.shape[0] if found.dim() else 1
     sums.output += float(found.detach().double().square().sum())
-
-
-def _called(model: nn.Module, batch: object) -> object:
-    """The model of a batch: names and arguments, arguments, or one."""
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    if isinstance(batch, Sequence) and not isinstance(batch, str):
-        return model(*batch)
-    return model(batch)
-
-
-def _first_tensor(result: object) -> object:
-    """The first tensor of real numbers in what a model returns."""
-    if isinstance(result, torch.Tensor):
-        return result
-    if isinstance(result, Mapping):
-        result = list(result.values())
-    for each in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
-        found = _first_tensor(each)
-        if isinstance(found, torch.Tensor) and found.is_floating_point():
-            return found
-    return result
-
-
-def _digest(seed: int, batch: object) -> int:
-    """A number that follows from the seed and the tensors and texts of a batch."""
-    found = hashlib.blake2b(str(seed).encode(), digest_size=8)
-
-    def feed(part: object) -> None:
-        if isinstance(part, torch.Tensor):
-            plain = part.detach().cpu().contiguous().reshape(-1)
-            found.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            found.update(plain.view(torch.uint8).numpy().tobytes())
-        elif isinstance(part, Mapping):
-            for key, value in part.items():
-                feed(key)
-                feed(value)
-        elif isinstance(part, list | tuple):
-            for each in part:
-                feed(each)
-        elif hasattr(part, "__array__"):
-            feed(torch.as_tensor(part))
-        elif isinstance(part, str | bytes | int | float):
-            found.update(repr(part).encode("utf-8", "backslashreplace"))
-
-    feed(batch)
-    return int.from_bytes(found.digest(), "little") >> 1
 
 
 @contextmanager
@@ -278,22 +237,3 @@ def _watching(
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """The model as it is used, not as it is trained; it and all generators are as before, then."""
-    modes = [(module, module.training) for module in model.modules()]
-    with _own_random():
-        for module, _ in modes:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-
-
-def _own_random() -> AbstractContextManager[None]:
-    """Random numbers of the body are its own: all generators go on as if it had drawn none."""
-    return torch.random.fork_rng(range(torch.cuda.device_count()))

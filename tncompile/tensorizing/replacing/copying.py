@@ -42,27 +42,40 @@ def copied(
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"the model cannot be copied: {error}") from error
     for each in standing:
-        view = View.of(each.layer, has_inputs=each.has_inputs)
-        for name, attribute in each.layer.holders:
-            _expose(copy, name, attribute, each, view)
+        expose_readers(copy, each)
     return copy
 
 
-def _expose(copy: nn.Module, name: str, attribute: str, each: Standing, view: View) -> None:
+def expose_readers(model: nn.Module, each: Standing) -> None:
+    """Let those who hold the weight of a layer read it off the module that stands for it."""
+    view = View.of(each.layer, has_inputs=each.has_inputs)
+    holds = each.layer.module is None
+    for name, attribute in each.layer.holders:
+        holds = not _expose(model, name, attribute, each, view, holds) and holds
+
+
+def _expose(
+    copy: nn.Module, name: str, attribute: str, each: Standing, view: View, holds: bool
+) -> bool:
+    """Whether there was something to do."""
     written = f"{name}.{attribute}" if name else attribute
     try:
         owner = copy.get_submodule(name)
     except AttributeError:
         raise ValueError(f"`{written}` is inside of a layer that is replaced, too") from None
     if attribute not in owner._parameters:
-        return  # a module under several names
+        return False  # a module under several names
     with torch.no_grad():
         try:
             shape = tuple(view.read(each.module).shape)
         except (RuntimeError, AttributeError, TypeError) as error:
             raise ValueError(f"`{written}` cannot read its weight off a network: {error}") from None
     assert shape == each.layer.shape
-    expose(owner, attribute, each.module, view)
+    try:
+        expose(owner, attribute, each.module, view, holds=holds)
+    except ValueError as error:
+        raise ValueError(f"`{written}`: {error}") from None
+    return True
 
 
 def skeleton(model: nn.Module) -> nn.Module:
