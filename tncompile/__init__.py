@@ -12,6 +12,8 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.adapting.adapt import adapt, load_adapter
+from tncompile.tensorizing.adapting.adapted import Adapted
 from tncompile.tensorizing.allocating.allocate import allocate
 from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
@@ -19,6 +21,7 @@ from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.comparing.compare import compare
 from tncompile.tensorizing.comparing.verdict import Verdict
 from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.quantizing.converting import quantized_state
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -28,6 +31,7 @@ from tncompile.tensorizing.rewriting.rewrite import Rewrite
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adapted",
     "Allocation",
     "Architecture",
     "Block",
@@ -42,6 +46,7 @@ __all__ = [
     "Spec",
     "Tensorized",
     "Verdict",
+    "adapt",
     "allocate",
     "calibrate",
     "compare",
@@ -50,8 +55,10 @@ __all__ = [
     "from_embedding",
     "from_linear",
     "load",
+    "load_adapter",
     "load_model",
     "loads",
+    "quantized_state",
     "tensorize",
     "to_dense",
 ]
