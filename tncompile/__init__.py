@@ -16,7 +16,10 @@ from tncompile.tensorizing.allocating.allocate import allocate
 from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.comparing.compare import compare
+from tncompile.tensorizing.comparing.verdict import Verdict
 from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.quantizing.converting import quantized_state
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -39,8 +42,10 @@ __all__ = [
     "Rewrite",
     "Spec",
     "Tensorized",
+    "Verdict",
     "allocate",
     "calibrate",
+    "compare",
     "from_conv",
     "from_einsum",
     "from_embedding",
@@ -48,6 +53,7 @@ __all__ = [
     "load",
     "load_model",
     "loads",
+    "quantized_state",
     "tensorize",
     "to_dense",
 ]

@@ -216,6 +216,7 @@ STANDARD = {
     ),
     "convolution": (
         "Tucker2Conv(4, 6, padding = 1)",
+        "TuckerConv(4, 6, kernel_size = [5], kernel_ranks = 2, padding = 2)",
         "CPConv(4, 6, rank = 3, stride = 2)",
         "TTConv(ins = [2, 3], outs = [3, 2], ranks = 2, padding = 1)",
         "TRConv(ins = [2, 3], outs = [3, 2], kernel_size = [3], ranks = 2)",

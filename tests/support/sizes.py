@@ -23,6 +23,7 @@ _TARGETS = {
     ),
     "convolution": (
         "Tucker2Conv(64, 64, padding = 1)",
+        "TuckerConv(64, 64, kernel_size = [64], padding = 32)",
         "CPConv(64, 64, padding = 1)",
         "TTConv(ins = [8, 8], outs = [8, 8], padding = 1)",
         "TRConv(ins = [8, 8], outs = [8, 8], padding = 1)",

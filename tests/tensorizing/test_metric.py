@@ -27,11 +27,16 @@ def root(matrix: torch.Tensor, damping: float = 0.01) -> torch.Tensor:
     return (vectors * damped.sqrt()) @ vectors.mT
 
 
-def error(weight: torch.Tensor, found: torch.Tensor, a: torch.Tensor, g: torch.Tensor) -> float:
+def error(
+    weight: torch.Tensor,
+    found: torch.Tensor,
+    a: torch.Tensor,
+    g: torch.Tensor,
+    damping: float = 0.01,
+) -> float:
     """‖G^½ (W − W') A^½‖ / ‖G^½ W A^½‖."""
-    return float(
-        (root(g) @ (weight - found) @ root(a)).norm() / (root(g) @ weight @ root(a)).norm()
-    )
+    left, right = root(g, damping), root(a, damping)
+    return float((left @ (weight - found) @ right).norm() / (left @ weight @ right).norm())
 
 
 def test_low_rank_is_the_decomposition_between_roots() -> None:
@@ -167,3 +172,48 @@ def test_what_is_wrong_is_said() -> None:
     tensor = tncompile.from_einsum("ir,jr->ij", (4, 3), (5, 3), inputs=0)
     with pytest.raises(ValueError, match="has no input"):
         tensor.fit(random_weight(4, 5), metric=Metric(torch.eye(5)))
+
+
+CONV = {"in_channels": 4, "out_channels": 5, "kernel_size": [3], "with_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("TuckerConv", {**CONV, "in_rank": 2, "out_rank": 3, "kernel_ranks": [2]}),
+        ("Tucker2Conv", {**CONV, "in_rank": 2, "out_rank": 3}),
+        (
+            "TTConv",
+            {"ins": [2, 2], "outs": [5], "kernel_size": [3], "ranks": [2, 2], "with_bias": False},
+        ),
+    ],
+)
+def test_moments_of_axes_are_the_kronecker_product(name: str, arguments: dict[str, object]) -> None:
+    """In closed form, where each axis is on a tensor of its own; as a factor elsewhere."""
+    arch = tncompile.load("std/convolution.tn").instantiate(name, **arguments)
+    weight, axes, g = random_weight(5, 4, 3), (moment(4, 1), moment(3, 2)), moment(5, 3)
+    damped = [m + 0.01 * m.diagonal().mean() * torch.eye(len(m), dtype=m.dtype) for m in axes]
+    found = arch.fit(weight, metric=Metric(None, g, axes=axes))
+    assert found.metric_error is not None
+    outputs = g + 0.01 * g.diagonal().mean() * torch.eye(5, dtype=g.dtype)
+    whole = arch.fit(weight, metric=Metric(torch.kron(*damped), outputs, damping=0.0))
+    assert found.metric_error == pytest.approx(whole.metric_error, rel=0.01)
+    module = arch.module(dtype=torch.float64, search="fast")
+    module.load_state_dict(found.state_dict)
+    due = error(
+        weight.flatten(1), module.weight.detach().flatten(1), torch.kron(*damped), outputs, 0.0
+    )
+    assert found.metric_error == pytest.approx(due, rel=1e-6)
+    if name != "TTConv":
+        assert found.method.startswith("peel")
+
+
+def test_moments_of_axes_that_are_refused() -> None:
+    arch = tncompile.load("std/convolution.tn").instantiate("Tucker2Conv", **CONV)
+    weight, axes = random_weight(5, 4, 3), (moment(4, 1), moment(3, 2))
+    with pytest.raises(ValueError, match=r"has moments of 1 axes, Tucker2Conv.* has 2 axes of"):
+        arch.fit(weight, metric=Metric(axes=axes[:1]))
+    with pytest.raises(ValueError, match=r"`axes` of the metric of .* are 4 × 4, or 4 numbers"):
+        arch.fit(weight, metric=Metric(axes=axes[::-1]))
+    with pytest.raises(ValueError, match="of `inputs`, or of their `axes`, not both"):
+        Metric(torch.ones(12), axes=axes)

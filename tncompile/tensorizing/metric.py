@@ -88,7 +88,7 @@ def _undone(factors: tuple[Factor, ...], roots: list[Root]) -> tuple[Factor, ...
     found = []
     for factor in factors:
         constant = factor.constant
-        if constant is not None and factor.name in METRICS.values():
+        if constant is not None and factor.name.startswith(ROOT):
             for root in roots:
                 if root.legs[0] in factor.legs:
                     axis = factor.legs.index(root.legs[0])
@@ -109,8 +109,8 @@ def _solved(tensor: torch.Tensor, axis: int, matrix: torch.Tensor) -> torch.Tens
     return flat.reshape(moved.shape).movedim(0, axis).contiguous()
 
 
-METRICS = {"in": "metric[in]", "out": "metric[out]"}
-"""The names of the roots as factors of a product."""
+ROOT = "#root "
+"""What the names of roots as factors begin with; no tensor of a network is called so."""
 
 
 def _carrier(product: Product, legs: Legs) -> int | None:
@@ -126,8 +126,7 @@ def _roots(
     problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: str
 ) -> Iterator[Root]:
     """A root for each side that has a moment, damped, the identity in what is cut off."""
-    for side, moment in _moments(problem, axes, metric, name):
-        own = [axis for axis in axes if axis.side == side]
+    for side, own, moment in _moments(problem, axes, metric, name):
         legs = tuple(leg for axis in own for leg in axis.legs)
         places = _places(own).to(moment.device)
         size = math.prod(axis.size for axis in own)
@@ -143,21 +142,13 @@ def _roots(
 
 def _moments(
     problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: str
-) -> Iterator[tuple[Side, torch.Tensor]]:
-    """The damped moments, checked."""
+) -> Iterator[tuple[Side, list[WeightAxis], torch.Tensor]]:
+    """The damped moments, checked, each with the axes of the weight that it is of."""
     damping = metric.damping
     if not 0 <= damping < math.inf:
         raise ValueError(f"damping is a number from 0 on, not {damping}")
-    sides: tuple[tuple[Side, str, torch.Tensor | None], ...] = (
-        ("in", "inputs", metric.inputs),
-        ("out", "outputs", metric.outputs),
-    )
-    for side, what, given in sides:
-        if given is None:
-            continue
-        if not any(axis.side == side for axis in axes):
-            raise ValueError(f"{name} has no input, so that its metric has no `inputs`")
-        length = math.prod(axis.length for axis in axes if axis.side == side)
+    for side, what, own, given in _given(axes, metric, name):
+        length = math.prod(axis.length for axis in own)
         if tuple(given.shape) not in ((length, length), (length,)):
             raise ValueError(
                 f"`{what}` of the metric of {name} are {length} × {length}, or {length} numbers,"
@@ -180,7 +171,30 @@ def _moments(
             moment = moment + damping * moment.mean()
             if not bool((moment.real > 0).all()):
                 raise ValueError(f"`{what}` of the metric are not all above 0: raise its damping")
-        yield side, moment
+        yield side, own, moment
+
+
+def _given(
+    axes: tuple[WeightAxis, ...], metric: Metric, name: str
+) -> Iterator[tuple[Side, str, list[WeightAxis], torch.Tensor]]:
+    """The moments that there are: their side, their name, the axes of the weight, the matrix."""
+    own: dict[Side, list[WeightAxis]] = {"in": [], "out": []}
+    for axis in axes:
+        own[axis.side].append(axis)
+    for what, inputs in (("inputs", metric.inputs is not None), ("axes", bool(metric.axes))):
+        if inputs and not own["in"]:
+            raise ValueError(f"{name} has no input, so that its metric has no `{what}`")
+    if metric.inputs is not None:
+        yield "in", "inputs", own["in"], metric.inputs
+    if metric.axes and len(metric.axes) != len(own["in"]):
+        raise ValueError(
+            f"the metric has moments of {len(metric.axes)} axes, {name} has {len(own['in'])} axes"
+            " of inputs"
+        )
+    for axis, moment in zip(own["in"], metric.axes, strict=False):
+        yield "in", "axes", [axis], moment
+    if metric.outputs is not None:
+        yield "out", "outputs", own["out"], metric.outputs
 
 
 def _places(axes: list[WeightAxis]) -> torch.Tensor:
@@ -244,24 +258,23 @@ def _inside(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric) -> P
     In what is cut off a root is zero.
     """
     product, target, legs = problem.product, problem.target, problem.product.open
-    lengths = list(zip(problem.padded, problem.cut, (a.side for a in axes), strict=True))
-    for side, moment in _moments(problem, axes, metric, ""):
-        own = [axis for axis in axes if axis.side == side]
+    lengths = list(zip(problem.padded, problem.cut, axes, strict=True))
+    for number, (side, own, moment) in enumerate(_moments(problem, axes, metric, "")):
         carried = tuple(leg for axis in own for leg in axis.legs)
         matrix = Root(side, carried, moment).matrix
         size = math.prod(axis.size for axis in own)
         full = matrix.new_zeros((size, *matrix.shape[1:]))
         full[_places(own).to(matrix.device)] = matrix
-        shape, new, left = product.shape(carried), METRICS[side], legs
+        shape, new, left = product.shape(carried), f"{ROOT}{number}", legs
         constant = full.reshape(*shape, *matrix.shape[1:]).to(product.dtype)
         factor = Factor(new, carried, constant=constant)
         sizes = dict(product.sizes)
         if matrix.dim() == 1:
-            lengths = [(p, p if s == side else c, s) for p, c, s in lengths]
+            lengths = [(p, p if axis in own else c, axis) for p, c, axis in lengths]
         else:
-            lengths = [each for each in lengths if each[2] != side]
+            lengths = [each for each in lengths if each[2] not in own]
             lengths.insert(
-                0 if side == "out" else len(lengths), (matrix.shape[1], matrix.shape[1], side)
+                0 if side == "out" else len(lengths), (matrix.shape[1], matrix.shape[1], own[0])
             )
             factor = replace(factor, legs=(*carried, new))
             left = tuple(leg for leg in legs if leg not in carried)

@@ -16,7 +16,9 @@ class Metric:
     A is (in, in), mean of x xᴴ over inputs x; G is (out, out), mean of g gᴴ over gradients g at the
     outputs. A vector stands for a diagonal matrix (frequencies of tokens); None for the identity.
     Of convolutions in = channels of a group × kernel, flattened as the weight is. Singular ones
-    will do: `damping` times the mean of the diagonal is added to it.
+    will do: `damping` times the mean of the diagonal is added to it. Where A would be too large,
+    `axes` stand in its place: a moment for each axis of the input (of a convolution: channels, then
+    each axis of the kernel), whose Kronecker product A is. Both are a ValueError.
 
     >>> import torch
     >>> tncompile.Metric(inputs=torch.ones(32), damping=0.0)
@@ -26,10 +28,17 @@ class Metric:
     inputs: torch.Tensor | None = field(default=None, repr=False)
     outputs: torch.Tensor | None = field(default=None, repr=False)
     damping: float = 0.01
+    axes: tuple[torch.Tensor, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.axes and self.inputs is not None:
+            raise ValueError("a metric has moments of `inputs`, or of their `axes`, not both")
 
     def __repr__(self) -> str:
         given = (("inputs", self.inputs), ("outputs", self.outputs))
         parts = [f"{name} of {m.shape[0]}" for name, m in given if m is not None]
+        if self.axes:
+            parts.insert(0, f"axes of {', '.join(str(m.shape[0]) for m in self.axes)}")
         return f"Metric({', '.join([*parts, f'damping={self.damping}'])})"
 
     @staticmethod

@@ -32,9 +32,9 @@ def whole_metric(metric: Metric | None, inputs: torch.Tensor | None) -> Metric |
     if metric is not None and not isinstance(metric, Metric):
         raise TypeError(f"metric is a tncompile.Metric, not {type(metric).__name__}")
     if inputs is not None:
-        if metric is not None and metric.inputs is not None:
+        if metric is not None and (metric.inputs is not None or metric.axes):
             raise ValueError("inputs are given twice: by `inputs`, and by the metric")
         metric = replace(metric or Metric(), inputs=Metric.of_samples(inputs).inputs)
-    if metric is None or (metric.inputs is None and metric.outputs is None):
+    if metric is None or (metric.inputs is None and metric.outputs is None and not metric.axes):
         return None
     return metric

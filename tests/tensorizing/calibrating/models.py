@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 import tncompile
 from tests.tensorizing.networks import random_weight
+from tncompile import Moments
 
 
 class Conv1D(nn.Module):
@@ -76,3 +78,26 @@ def require(
     assert metric.outputs is not None
     close(metric.inputs, (inputs * squares.unsqueeze(1)).mT @ inputs / squares.sum())
     close(metric.outputs, gradients.mT @ gradients / moments.samples)
+
+
+CONVOLUTIONS = {
+    "padded": nn.Conv2d(4, 6, 3, padding=1, stride=2),
+    "dilated": nn.Conv2d(4, 6, (2, 3), padding=(1, 2), dilation=(2, 1), padding_mode="reflect"),
+    "groups": nn.Conv2d(4, 6, 3, groups=2),
+    "same": nn.Conv2d(4, 6, (2, 3), padding="same", padding_mode="circular"),
+    "depthwise": nn.Conv2d(4, 4, 3, groups=4, padding=1),
+}
+
+
+def same(ours: Moments, theirs: Moments) -> None:
+    """Equal but for the order of additions."""
+    facts = ("unreached", "aliases", "samples", "batches")
+    assert [getattr(ours, f) for f in facts] == [getattr(theirs, f) for f in facts]
+    assert ours.output == pytest.approx(theirs.output)
+    assert ours.layers.keys() == theirs.layers.keys()
+    for name, sums in ours.layers.items():
+        for what in ("inputs", "outputs", "rows"):
+            wanted = getattr(theirs.layers[name], what)
+            torch.testing.assert_close(getattr(sums, what), wanted, rtol=1e-9, atol=1e-12)
+        for axis, wanted in zip(sums.axes, theirs.layers[name].axes, strict=True):
+            torch.testing.assert_close(axis, wanted, rtol=1e-9, atol=1e-12)

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import tncompile
-from tests.tensorizing.calibrating.models import Tiny, close, require, texts
+from tests.tensorizing.calibrating.models import CONVOLUTIONS, Tiny, close, require, same, texts
 from tests.tensorizing.networks import random_weight
 from tncompile import Moments, calibrate
 
@@ -25,15 +25,6 @@ def test_a_perceptron() -> None:
     require(moments, "2", hidden.relu(), torch.ones(40, 1))
     assert (moments.samples, moments.batches, moments.unreached) == (40, 2, ())
     assert moments.output == pytest.approx(float(last(hidden.relu()).detach().square().sum()))
-
-
-CONVOLUTIONS = {
-    "padded": nn.Conv2d(4, 6, 3, padding=1, stride=2),
-    "dilated": nn.Conv2d(4, 6, (2, 3), padding=(1, 2), dilation=(2, 1), padding_mode="reflect"),
-    "groups": nn.Conv2d(4, 6, 3, groups=2),
-    "same": nn.Conv2d(4, 6, (2, 3), padding="same", padding_mode="circular"),
-    "depthwise": nn.Conv2d(4, 4, 3, groups=4, padding=1),
-}
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
@@ -133,18 +124,6 @@ def test_random_signs_stand_for_all_of_the_output() -> None:
     predicted = (change.double().mT @ metric.outputs @ change.double() @ metric.inputs).trace()
     actual = float((x[0] @ change.T @ last.weight.T.detach()).square().sum())
     assert float(predicted) == pytest.approx(actual, rel=0.05)
-
-
-def same(ours: Moments, theirs: Moments) -> None:
-    """Equal but for the order of additions."""
-    facts = ("unreached", "aliases", "samples", "batches")
-    assert [getattr(ours, f) for f in facts] == [getattr(theirs, f) for f in facts]
-    assert ours.output == pytest.approx(theirs.output)
-    assert ours.layers.keys() == theirs.layers.keys()
-    for name, sums in ours.layers.items():
-        for what in ("inputs", "outputs", "rows"):
-            wanted = getattr(theirs.layers[name], what)
-            torch.testing.assert_close(getattr(sums, what), wanted, rtol=1e-9, atol=1e-12)
 
 
 def pooled(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:

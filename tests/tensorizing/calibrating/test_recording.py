@@ -101,6 +101,7 @@ LAYERS: dict[str, tuple[object, str]] = {
     "kind": (["dense", 6, 10, 1], "the kind of the layer 'up' is unknown"),
     "sizes": (["linear", 6, -10, 1], "the sizes of the layer 'up' are none"),
     "large": (["linear", 2**40, 10, 1], "`inputs` of the layer 'up' are not 1099511627776 × 1099"),
+    "axes": (["linear", 6, 10, 1, 2, 3], "the axes of the layer 'up' are not those of its inputs"),
     "list": ("linear", "the kind of the layer 'up' is unknown"),
     "unhashable": ([[], 1, 1, 1], "the kind of the layer 'up' is unknown"),
 }

@@ -98,8 +98,9 @@ class Moments:
         output‖², with A = Σ |g|² x xᵀ / Σ |g|² and G = Σ g gᵀ / samples: it can be compared between
         layers. Of an embedding that is so with `rows="gradients"`; with "frequency" its rows count
         as often as they were read, and its columns alike. Of a convolution in groups, whose
-        outputs have different inputs, G is zero between groups. Raises KeyError where there is
-        nothing of the layer.
+        outputs have different inputs, G is zero between groups; of one with more than 4,096 inputs,
+        channels × kernel, A is a Kronecker product of moments of channels and of each axis of the
+        kernel. Raises KeyError where there is nothing of the layer.
 
         >>> import torch
         >>> mlp = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Tanh())
@@ -119,6 +120,10 @@ class Moments:
             group = torch.arange(sums.layer.groups, device=outputs.device)
             group = group.repeat_interleave(sums.layer.outputs // sums.layer.groups)
             outputs = outputs * (group.unsqueeze(0) == group.unsqueeze(1))
+        if sums.axes:  # each has the trace of the moment of all
+            first, *others = sums.axes
+            axes = (first / sums.outputs.trace(), *(each / each.trace() for each in others))
+            return Metric(None, outputs, damping, axes)
         return Metric(sums.inputs / sums.outputs.trace(), outputs, damping)
 
     @staticmethod
@@ -139,11 +144,17 @@ class Moments:
         """
         import torch
 
+        from tncompile.tensorizing.calibrating.patches import PATCHES
+
         each, kept, largest = (dtype or torch.float64).itemsize, 0, 0
         for _, layer in layers_of(model, layers).values():
             if layer.kind == "embedding":
                 kept += (each + 8) * layer.inputs + each * layer.outputs**2
                 largest = max(largest, 4 * layer.outputs**2)
+            elif layer.axes:
+                squares = [size**2 for size in (layer.outputs, *layer.axes)]
+                kept += each * sum(squares) + 8
+                largest = max(largest, 4 * PATCHES, *(4 * square for square in squares))
             else:
                 kept += each * (layer.inputs**2 + layer.outputs**2) + 8
                 largest = max(largest, 4 * layer.inputs**2, 4 * layer.outputs**2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,11 +27,14 @@ def write(
     tensors: dict[str, torch.Tensor] = {}
     known: dict[str, object] = {}
     for name, sums in layers.items():
-        tensors[f"inputs:{name}"] = sums.inputs
+        for number, axis in enumerate(sums.axes):
+            tensors[f"axis {number}:{name}"] = axis
+        if not sums.axes:
+            tensors[f"inputs:{name}"] = sums.inputs
         tensors[f"outputs:{name}"] = sums.outputs
         tensors[f"rows:{name}"] = sums.rows
         layer = sums.layer
-        known[name] = [layer.kind, layer.inputs, layer.outputs, layer.groups]
+        known[name] = [layer.kind, layer.inputs, layer.outputs, layer.groups, *layer.axes]
     said = {"version": VERSION, "layers": known, **facts}
     write_tensors(path, tensors, {KEY: json.dumps(said)})
 
@@ -75,19 +79,29 @@ def _read(
 def _sums(name: str, given: object, tensors: Mapping[str, torch.Tensor]) -> LayerSums:
     where = f"of the layer {name[:80]!r}"
     _require(
-        isinstance(given, list) and len(given) == 4 and given[0] in KINDS,
+        isinstance(given, list) and len(given) >= 4 and given[0] in KINDS,
         f"the kind {where} is unknown",
     )
     assert isinstance(given, list)
     _require(all(map(_is_count, given[1:])), f"the sizes {where} are none")
-    layer = Layer(*given)
+    kind, inputs, outputs, groups, *axes = given
+    layer = Layer(kind, inputs, outputs, groups, tuple(axes))
+    _require(
+        not layer.axes
+        or (layer.kind, layer.groups, layer.inputs) == ("conv", 1, math.prod(layer.axes)),
+        f"the axes {where} are not those of its inputs",
+    )
     table = layer.kind == "embedding"
     shapes: dict[str, tuple[int, ...]] = {
-        "inputs": (layer.inputs,) if table else (layer.inputs, layer.inputs),
+        f"axis {number}": (size, size) for number, size in enumerate(layer.axes)
+    }
+    if not layer.axes:
+        shapes["inputs"] = (layer.inputs,) if table else (layer.inputs, layer.inputs)
+    shapes |= {
         "outputs": (layer.outputs, layer.outputs),
         "rows": (layer.inputs,) if table else (),
     }
-    found = []
+    found: dict[str, torch.Tensor] = {}
     for what, shape in shapes.items():
         tensor = tensors.get(f"{what}:{name}")
         if tensor is None:
@@ -98,8 +112,10 @@ def _sums(name: str, given: object, tensors: Mapping[str, torch.Tensor]) -> Laye
         diagonal = tensor.diagonal() if tensor.dim() == 2 else tensor
         _require(bool((diagonal >= 0).all()), f"`{what}` {where} are no sums of squares")
         _require(bool(diagonal.sum() > 0), f"`{what}` {where} are nothing but zeros")
-        found.append(tensor)
-    return LayerSums(layer, *found)
+        found[what] = tensor
+    nothing = torch.zeros(0, 0, dtype=found["outputs"].dtype)
+    of_axes = tuple(found[f"axis {number}"] for number in range(len(layer.axes)))
+    return LayerSums(layer, found.get("inputs", nothing), found["outputs"], found["rows"], of_axes)
 
 
 def _require(fine: bool, problem: str) -> None:

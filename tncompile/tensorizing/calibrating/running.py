@@ -9,16 +9,23 @@ and one z a batch will do, since samples have their own entries of it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of, rows_of
+from tncompile.tensorizing.calibrating.calling import (
+    called,
+    digest,
+    first_tensor,
+    own_random,
+    undisturbed,
+)
+from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.patches import axis_sums, rows_of
 from tncompile.tensorizing.calibrating.sums import LayerSums
 
 
@@ -31,26 +38,28 @@ class Accumulators:
         self.samples, self.batches, self.output = 0, 0, 0.0
         if start is not None:
             for name, each in start.layers.items():
-                inputs, outputs = each.inputs.to(dtype), each.outputs.to(dtype)
-                self.sums[name] = LayerSums(each.layer, inputs, outputs, each.rows)
+                self.sums[name] = each.to(each.inputs.device, dtype)
             self.samples, self.batches = start.samples, start.batches
             self.output = start.output
 
     def of(self, name: str, layer: Layer, device: torch.device) -> LayerSums:
         """Those of a layer, on the device that it computes on."""
         if name not in self.sums:
+            size = 0 if layer.axes else layer.inputs
             table = layer.kind == "embedding"
             shapes = (
-                (layer.inputs,) if table else (layer.inputs, layer.inputs),
+                (size,) if table else (size, size),
                 (layer.outputs, layer.outputs),
+                *((each, each) for each in layer.axes),
             )
-            inputs, outputs = (torch.zeros(s, dtype=self.dtype, device=device) for s in shapes)
+            inputs, outputs, *axes = (
+                torch.zeros(s, dtype=self.dtype, device=device) for s in shapes
+            )
             rows = torch.zeros(shapes[0][:table], dtype=torch.float64, device=device)
-            self.sums[name] = LayerSums(layer, inputs, outputs, rows)
+            self.sums[name] = LayerSums(layer, inputs, outputs, rows, tuple(axes))
         sums = self.sums[name]
         if sums.inputs.device != device:  # read from a file
-            moved = (each.to(device) for each in (sums.inputs, sums.outputs, sums.rows))
-            sums = self.sums[name] = LayerSums(layer, *moved)
+            sums = self.sums[name] = sums.to(device, self.dtype)
         return sums
 
     def add(self, name: str, module: nn.Module, layer: Layer, x: Any, gradient: Any) -> None:
@@ -61,6 +70,9 @@ class Accumulators:
         large sum.
         """
         wide = torch.promote_types(gradient.dtype, torch.float32)
+        if layer.axes:
+            self._add_axes(name, module, layer, x.to(wide), gradient.to(wide))
+            return
         for into, of in rows_of(module, layer, x, gradient):
             g = of.to(wide)
             squares = g.square().sum(2)
@@ -79,10 +91,26 @@ class Accumulators:
             sums.inputs.add_(flat.mT @ flat)
             sums.rows.add_(heard.any(0).sum())
 
+    def _add_axes(
+        self, name: str, module: nn.Module, layer: Layer, x: torch.Tensor, g: torch.Tensor
+    ) -> None:
+        """A call of a convolution that has a moment for each axis."""
+        channels = g.dim() - len(layer.axes)  # the first axis, or behind that of the batch
+        rows = g.movedim(channels, -1).reshape(-1, layer.outputs)
+        heard = rows.square().sum(1) > 0
+        if not bool(heard.any()):
+            return
+        sums = self.of(name, layer, g.device)
+        sums.outputs.add_(rows.mT @ rows)
+        sums.rows.add_(heard.sum())
+        for total, new in zip(sums.axes, axis_sums(module, layer, x, g), strict=True):
+            total.add_(new)
+
     def require_finite(self) -> None:
         """Raise ValueError where a sum is not finite."""
         for name, each in reversed(self.sums.items()):  # the first was reached last
-            for what, sums in (("inputs", each.inputs), ("gradients", each.outputs)):
+            inputs = [("inputs", sums) for sums in (each.inputs, *each.axes)]
+            for what, sums in (*inputs, ("gradients", each.outputs)):
                 diagonal = sums.diagonal() if sums.dim() == 2 else sums
                 if not bool(torch.isfinite(diagonal).all()):
                     raise ValueError(
@@ -125,10 +153,10 @@ def run_batches(
 
     number = -1
     yield now
-    with _undisturbed(model), _watching(watched, sums) as anchor:
+    with undisturbed(model), watching(watched, sums) as anchor:
         for number, batch in enumerate(data):
             if number >= sums.batches:
-                _one(model, batch, output, seed, sums, anchor)
+                one_batch(model, batch, output, seed, sums, anchor)
                 yield now
             if progress is not None:
                 progress(number + 1, max(total, number + 1))
@@ -138,7 +166,7 @@ def run_batches(
         )
 
 
-def _one(
+def one_batch(
     model: nn.Module,
     batch: object,
     output: Callable[[nn.Module, Any], torch.Tensor] | None,
@@ -151,10 +179,10 @@ def _one(
     It draws by what it holds, so that shards, another order and a run that was interrupted give the
     same sums.
     """
-    drawn = _digest(seed, batch)
-    with _own_random(), torch.inference_mode(False), torch.enable_grad():
+    drawn = digest(seed, batch)
+    with own_random(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(drawn)  # for what the model draws
-        found = _first_tensor(_called(model, batch)) if output is None else output(model, batch)
+        found = first_tensor(called(model, batch)) if output is None else output(model, batch)
         if not isinstance(found, torch.Tensor) or not found.is_floating_point():
             what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
             raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
@@ -168,55 +196,8 @@ def _one(
     sums.output += float(found.detach().double().square().sum())
 
 
-def _called(model: nn.Module, batch: object) -> object:
-    """The model of a batch: names and arguments, arguments, or one."""
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    if isinstance(batch, Sequence) and not isinstance(batch, str):
-        return model(*batch)
-    return model(batch)
-
-
-def _first_tensor(result: object) -> object:
-    """The first tensor of real numbers in what a model returns."""
-    if isinstance(result, torch.Tensor):
-        return result
-    if isinstance(result, Mapping):
-        result = list(result.values())
-    for each in result if isinstance(result, Sequence) and not isinstance(result, str) else ():
-        found = _first_tensor(each)
-        if isinstance(found, torch.Tensor) and found.is_floating_point():
-            return found
-    return result
-
-
-def _digest(seed: int, batch: object) -> int:
-    """A number that follows from the seed and the tensors and texts of a batch."""
-    found = hashlib.blake2b(str(seed).encode(), digest_size=8)
-
-    def feed(part: object) -> None:
-        if isinstance(part, torch.Tensor):
-            plain = part.detach().cpu().contiguous().reshape(-1)
-            found.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            found.update(plain.view(torch.uint8).numpy().tobytes())
-        elif isinstance(part, Mapping):
-            for key, value in part.items():
-                feed(key)
-                feed(value)
-        elif isinstance(part, list | tuple):
-            for each in part:
-                feed(each)
-        elif hasattr(part, "__array__"):
-            feed(torch.as_tensor(part))
-        elif isinstance(part, str | bytes | int | float):
-            found.update(repr(part).encode("utf-8", "backslashreplace"))
-
-    feed(batch)
-    return int.from_bytes(found.digest(), "little") >> 1
-
-
 @contextmanager
-def _watching(
+def watching(
     watched: Mapping[str, tuple[nn.Module, Layer]], sums: Accumulators
 ) -> Iterator[torch.Tensor]:
     """Hooks on the layers while the body runs; every watched output depends on what is yielded.
@@ -256,22 +237,3 @@ def _watching(
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """The model as it is used, not as it is trained; it and all generators are as before, then."""
-    modes = [(module, module.training) for module in model.modules()]
-    with _own_random():
-        for module, _ in modes:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-
-
-def _own_random() -> AbstractContextManager[None]:
-    """Random numbers of the body are its own: all generators go on as if it had drawn none."""
-    return torch.random.fork_rng(range(torch.cuda.device_count()))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tncompile.tensorizing.originals.companions import settle_ties
 from tncompile.tensorizing.replacing.dense_views import View, expose
 from tncompile.tensorizing.rewriting.layers import Layer
 
@@ -35,34 +36,50 @@ def copied(
     memo: dict[int, Any] = dict(kept)
     for each in standing:
         memo[id(each.layer.weight)] = nn.Parameter(torch.empty(0))
-        if each.layer.module is not None:
-            memo[id(each.layer.module)] = each.module
+        for module in (each.layer.module, *each.layer.twins):
+            if module is not None:
+                memo[id(module)] = each.module
     try:
         copy = deepcopy(model, memo)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"the model cannot be copied: {error}") from error
     for each in standing:
-        view = View.of(each.layer, has_inputs=each.has_inputs)
-        for name, attribute in each.layer.holders:
-            _expose(copy, name, attribute, each, view)
+        expose_readers(copy, each)
+    if standing:
+        settle_ties(copy)
     return copy
 
 
-def _expose(copy: nn.Module, name: str, attribute: str, each: Standing, view: View) -> None:
+def expose_readers(model: nn.Module, each: Standing) -> None:
+    """Let those who hold the weight of a layer read it off the module that stands for it."""
+    view = View.of(each.layer, has_inputs=each.has_inputs)
+    holds = each.layer.module is None
+    for name, attribute in each.layer.holders:
+        holds = not _expose(model, name, attribute, each, view, holds) and holds
+
+
+def _expose(
+    copy: nn.Module, name: str, attribute: str, each: Standing, view: View, holds: bool
+) -> bool:
+    """Whether there was something to do."""
     written = f"{name}.{attribute}" if name else attribute
     try:
         owner = copy.get_submodule(name)
     except AttributeError:
         raise ValueError(f"`{written}` is inside of a layer that is replaced, too") from None
     if attribute not in owner._parameters:
-        return  # a module under several names
+        return False  # a module under several names
     with torch.no_grad():
         try:
             shape = tuple(view.read(each.module).shape)
         except (RuntimeError, AttributeError, TypeError) as error:
             raise ValueError(f"`{written}` cannot read its weight off a network: {error}") from None
     assert shape == each.layer.shape
-    expose(owner, attribute, each.module, view)
+    try:
+        expose(owner, attribute, each.module, view, holds=holds)
+    except ValueError as error:
+        raise ValueError(f"`{written}`: {error}") from None
+    return True
 
 
 def skeleton(model: nn.Module) -> nn.Module:

@@ -63,18 +63,40 @@ class PaddedEmbedding(nn.Module):
         return f"padding_idx={self.padding_idx}"
 
 
-def expose(owner: nn.Module, attribute: str, network: nn.Module, view: View) -> None:
+class Networks(nn.Module):
+    """What holds the networks that stand for parameters of a module, by the names of these."""
+
+
+PART = "networks"
+"""The part of a module that is a `Networks`. A path of `state_dict` like `experts.networks.up.A`
+can be walked by attributes, as torch and transformers do; `experts.up` is a tensor."""
+
+
+def expose(
+    owner: nn.Module, attribute: str, network: nn.Module, view: View, *, holds: bool
+) -> None:
     """Let an attribute of a module be the dense weight of a network, computed when it is read.
 
-    The network becomes a part of the module under the name of the parameter that it replaces:
-    state dicts have `NAME.G.0`. A property of the class comes before both.
+    Where it `holds` the network, state dicts have `networks.NAME.G.0`; else the network is a part
+    of another module, and this one has no parameter of it. A property of the class comes before
+    both. Raises ValueError where the name of the part is taken.
     """
+    if holds:
+        part = owner._modules.get(PART, Networks())
+        if not isinstance(part, Networks) or PART in owner._parameters or PART in owner._buffers:
+            raise ValueError(f"a {type(owner).__name__} has a `{PART}` of its own")
+        owner._modules[PART] = part
+        part._modules[attribute] = network
     del owner._parameters[attribute]
-    owner._modules[attribute] = network
-    views: dict[str, View] = {**vars(owner).get("_dense_views", {}), attribute: view}
+    views: Views = {**vars(owner).get("_dense_views", {})}
+    views[attribute] = view, None if holds else network
     vars(owner)["_dense_views"] = views
     base = getattr(type(owner), "_dense_base", type(owner))
     owner.__class__ = _reading(base, tuple(sorted(views)))
+
+
+Views = dict[str, tuple[View, nn.Module | None]]
+"""By attribute; the network, unless the module holds it."""
 
 
 _CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[nn.Module]] = {}
@@ -88,8 +110,12 @@ def _reading(base: type[nn.Module], attributes: tuple[str, ...]) -> type[nn.Modu
 
     def reader(attribute: str) -> property:
         def read(self: Any) -> torch.Tensor:
-            view: View = self._dense_views[attribute]
-            return view.read(self._modules[attribute])
+            views: Views = self._dense_views
+            view, network = views[attribute]
+            held: nn.Module = (
+                self._modules[PART]._modules[attribute] if network is None else network
+            )
+            return view.read(held)
 
         return property(read)
 
