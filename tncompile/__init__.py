@@ -18,6 +18,7 @@ from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.quantizing.converting import quantized_state
+from tncompile.tensorizing.quantizing.quantize import quantize
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -49,6 +50,7 @@ __all__ = [
     "load",
     "load_model",
     "loads",
+    "quantize",
     "quantized_state",
     "tensorize",
     "to_dense",
