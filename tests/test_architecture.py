@@ -39,9 +39,14 @@ ROOMS = (
     "choosing",
     "converting",
     "tensorizing/rewriting",
+    "tensorizing/originals",
+    "tensorizing/resuming",
     "tensorizing/replacing",
     "tensorizing/quantizing",
+    "transformers",
     "tensorizing/allocating",
+    "tensorizing/comparing",
+    "tensorizing/healing",
     "cli",
 )
 """In the direction of the data: a room imports only from itself and from rooms before it."""
@@ -54,6 +59,7 @@ THIRD_PARTIES = {
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "safetensors": {"tensorizing/storing.py"},
+    "transformers": {"tensorizing/originals/pretrained.py", "tensorizing/replacing/quantizer.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",
@@ -74,7 +80,10 @@ THIRD_PARTIES = {
 }
 """The only files that may import each; type-checking imports do not count."""
 
-LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors")
+LATE = (
+    *("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors"),
+    "transformers",
+)
 """What `import tncompile` must not load."""
 
 

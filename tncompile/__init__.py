@@ -16,6 +16,8 @@ from tncompile.tensorizing.allocating.allocate import allocate
 from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.comparing.compare import compare
+from tncompile.tensorizing.comparing.verdict import Verdict
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.quantizing.converting import quantized_state
 from tncompile.tensorizing.quantizing.quantize import quantize
@@ -41,8 +43,10 @@ __all__ = [
     "Rewrite",
     "Spec",
     "Tensorized",
+    "Verdict",
     "allocate",
     "calibrate",
+    "compare",
     "from_conv",
     "from_einsum",
     "from_embedding",

@@ -153,10 +153,10 @@ def run_batches(
 
     number = -1
     yield now
-    with undisturbed(model), _watching(watched, sums) as anchor:
+    with undisturbed(model), watching(watched, sums) as anchor:
         for number, batch in enumerate(data):
             if number >= sums.batches:
-                _one(model, batch, output, seed, sums, anchor)
+                one_batch(model, batch, output, seed, sums, anchor)
                 yield now
             if progress is not None:
                 progress(number + 1, max(total, number + 1))
@@ -166,7 +166,7 @@ def run_batches(
         )
 
 
-def _one(
+def one_batch(
     model: nn.Module,
     batch: object,
     output: Callable[[nn.Module, Any], torch.Tensor] | None,
@@ -197,7 +197,7 @@ def _one(
 
 
 @contextmanager
-def _watching(
+def watching(
     watched: Mapping[str, tuple[nn.Module, Layer]], sums: Accumulators
 ) -> Iterator[torch.Tensor]:
     """Hooks on the layers while the body runs; every watched output depends on what is yielded.

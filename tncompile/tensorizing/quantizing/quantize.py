@@ -42,7 +42,7 @@ def quantize(
 
     >>> eight = tncompile.quantize(torch.nn.Sequential(torch.nn.Linear(32, 64)), "int8")
     >>> eight.model[0].weight_int8.dtype, eight.report.bytes_before, eight.report.bytes_after
-    (torch.int8, 8448, 2560)
+    (torch.int8, 8448, 2432)
     """
     from torch import nn
 

@@ -15,6 +15,7 @@ from tncompile.files import json_value, umask
 from tncompile.tensorizing.replacing.placing import (
     QUANTIZED,
     Placed,
+    numbers_held,
     read_weights,
     unfitted,
     written_weights,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tncompile.tensorizing.replacing.tensorized import Tensorized
     from tncompile.tensorizing.rewriting.replacements import Replacement
 
-CONFIG, SOURCE, WEIGHTS = "config.json", "model.tn", "model.safetensors"
+CONFIG, SOURCE, WEIGHTS = "tncompile.json", "model.tn", "model.safetensors"
 NETWORKS, REPORT = "networks", "report"
 
 VERSION = 1
@@ -39,6 +40,11 @@ LARGEST_TEXT = 2**24
 
 def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | None) -> None:
     """What `Tensorized.save` does."""
+    from tncompile.tensorizing.originals.companions import (
+        copy_companions,
+        is_pretrained,
+        pretrained_files,
+    )
     from tncompile.tensorizing.replacing.skeletons import is_reference
     from tncompile.tensorizing.replacing.source import written_source
     from tncompile.tensorizing.replacing.weights import require_equal, write_weights
@@ -54,7 +60,8 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
     try:
         _write(temporary / SOURCE, source)
         write_weights(done.model, temporary / WEIGHTS)
-        config = {"version": VERSION, "model": model, QUANTIZED: written_weights(done._placed)}
+        quantized = written_weights(done._placed)
+        config = {"version": VERSION, "model": model, QUANTIZED: quantized}
         _write(temporary / CONFIG, _json(config))
         _write(temporary / f"{REPORT}.txt", repr(done.report) + "\n")
         _write(temporary / f"{REPORT}.json", _json(done.report.to_dict()))
@@ -65,6 +72,11 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
             path = temporary / NETWORKS / f"{each.file_name}.py"
             if not path.exists():
                 _write(path, each.source())
+        if is_pretrained(done.model):
+            for name, text in pretrained_files(done.model, source, quantized).items():
+                _write(temporary / name, text)
+            require_equal(_built(temporary), done.model)
+            copy_companions(done.model, temporary)
         temporary.chmod(0o777 & ~umask())
         os.replace(temporary, target)
     except BaseException:
@@ -82,6 +94,9 @@ def load_model(
     that it has do not count. In a copy of it the layers that `model.tn` names are replaced by its
     networks, which are compiled anew, and all tensors come from `model.safetensors`. A folder may
     name what makes its model; that is not imported unless you pass it.
+    Models of transformers need no `model`: their `config.json` says what they are, and
+    transformers, an extra, builds them. A folder of transformers with a dense model is read, too:
+    safetensors alone, no code of the folder, nothing from elsewhere.
     Raises ValueError for a folder that is damaged or does not fit the model, `CompileError` for
     mistakes in its networks, and `OSError` where it cannot be read.
 
@@ -96,16 +111,45 @@ def load_model(
     >>> torch.equal(again(torch.ones(2, 8)), done.model(torch.ones(2, 8)))
     True
     """
+    from tncompile.tensorizing.originals.pretrained import is_pretrained_folder, read_pretrained
     from tncompile.tensorizing.replacing.skeletons import made_model
 
     path = Path(folder)
+    pretrained = is_pretrained_folder(path)
+    if pretrained and not (path / CONFIG).exists():
+        if model is not None:
+            raise ValueError(f"{folder} is a folder of transformers, which says what its model is")
+        return read_pretrained(path)
     named = _config(path).get("model")
+    if model is None and pretrained:
+        return _built(path)
     if model is None:
         words = "give what makes its model: model=…"
         if named is not None:
             words = f"it names {named!r}, which is imported only if you say so: model={named!r}"
         raise ValueError(f"{folder} holds no code: {words}")
     return _read(path, made_model(model))[0]
+
+
+def _built(folder: Path) -> nn.Module:
+    """The model of transformers in a folder, as transformers itself reads it."""
+    from tncompile.tensorizing.originals.pretrained import (
+        imported_transformers,
+        load,
+        model_class,
+        pretrained_config,
+        require_safetensors,
+        require_whole,
+    )
+
+    imported_transformers()
+    from tncompile.tensorizing.replacing.quantizer import register
+
+    register()
+    require_safetensors(folder)
+    model, told = load(model_class(folder, pretrained_config(folder)), folder)
+    require_whole(told, folder)
+    return model
 
 
 def _config(folder: Path) -> dict[str, object]:
@@ -154,13 +198,10 @@ def _require_sizes(
     shapes: Iterable[tuple[int, ...]],
 ) -> None:
     """ValueError for networks that are larger than all that is stored."""
-    from tncompile.network.packing import packings, stored
-
     most = sum(map(math.prod, shapes))
     for each, wanted in zip(found, asked, strict=True):
-        network = each.architecture.network
-        held = stored(network.parameters, packings(network, wanted))
-        if sum(math.prod(parameter.shape) for parameter in held) > most:
+        if numbers_held(each, wanted) > most:
+            network = each.architecture.network
             raise ValueError(f"{network.target} in {SOURCE} is larger than all of {WEIGHTS}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tncompile.architecture import Architecture
-from tncompile.tensorizing.rewriting.rewrite import shown
+from tncompile.tensorizing.rewriting.rewrite import escaped, shown
 
 if TYPE_CHECKING:
     import torch
@@ -108,30 +109,36 @@ def written_weights(placed: Sequence[Placed]) -> dict[str, object]:
 
 
 def read_weights(entry: object, found: Sequence[Replacement]) -> list[Quantization | None]:
-    """How each replacement is quantized. Raises ValueError for an entry that fits none of them."""
+    """How each replacement is quantized. Raises ValueError for an entry that fits none of them.
+
+    Layers are known by the patterns of the file, as their names in a model may have a prefix.
+    """
     from tncompile.network.packing import quantization
 
     named = {} if entry is None else entry
     if not isinstance(named, dict):
         raise ValueError(f"`{QUANTIZED}` of a folder is no object")
-    names = [each.layer.name for each in found]
-    for name in named:
-        if name not in names:
-            raise ValueError(f"`{QUANTIZED}` names {shown(str(name))}, which is not replaced")
-    asked: list[Quantization | None] = []
-    for name in names:
-        if name not in named:
-            asked.append(None)
-            continue
-        own = named[name]
+    patterns = [each.line.rule.pattern.value for each in found]
+    asked: dict[str, Quantization] = {}
+    for name, own in named.items():
         if not isinstance(own, dict) or set(own) != {"weights", "group"}:
             raise ValueError(f"`{QUANTIZED}` of {shown(name)} has no `weights` and `group`")
-        weights, group = own["weights"], own["group"]
+        if (pattern := escaped(name)) not in patterns:
+            raise ValueError(f"`{QUANTIZED}` names {shown(name)}, which is not replaced")
         try:
-            wanted = quantization(weights, group)
+            wanted = quantization(own["weights"], own["group"])
         except TypeError as error:
             raise ValueError(f"`{QUANTIZED}` of {shown(name)}: {error}") from None
         if wanted is None:
             raise ValueError(f"`{QUANTIZED}` of {shown(name)} names no weights")
-        asked.append(wanted)
-    return asked
+        asked[pattern] = wanted
+    return [asked.get(pattern) for pattern in patterns]
+
+
+def numbers_held(each: Replacement, wanted: Quantization | None) -> int:
+    """How many numbers the module that stands for a layer stores."""
+    from tncompile.network.packing import packings, stored
+
+    network = each.architecture.network
+    held = stored(network.parameters, packings(network, wanted))
+    return sum(math.prod(parameter.shape) for parameter in held)

@@ -1,0 +1,231 @@
+"""all-MiniLM-L6-v2 at half of its parameters, and less: ranks for a budget, refit, distillation.
+
+`python -m benchmarks.studies minilm --budget 0.5 --minutes 15`. Parts are those of all 22,713,216
+numbers in the file; the pooler, 0.65 % of them, which vectors of sentences do not depend on, is
+dropped. Nothing that is scored is trained or calibrated on: paragraphs that are held out, the texts
+of the three tests, and words and phrases that are among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import tncompile
+from benchmarks.studies import baselines, scores, texts
+from benchmarks.studies.baselines import WORDS
+from benchmarks.studies.encoder import Batch, batched, encoded, loaded, size, tokens
+from tncompile import Moments
+
+BUDGETS = (0.5, 0.35, 0.25)
+
+CALIBRATION = 700, 1400
+"""Paragraphs, and words and phrases, of which moments are taken and to which layers are fitted."""
+
+LONGEST = 128
+"""Tokens of a text that is trained on."""
+
+HEAD = (
+    "| parameters | MB | method | cosine, paragraphs | words | Lee, WordSim, SimLex, % | mean, %"
+    " | s (CPU s) |\n|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is trained on, and what is scored."""
+
+    paragraphs: list[str]
+    words: list[str]
+    held_out: list[str]
+    test_words: list[str]
+
+
+@cache
+def given() -> Texts:
+    """All texts, in an order that is always the same."""
+    tests = set(scores.test_texts())
+    known, held = texts.split(texts.all_paragraphs())
+    words, _ = texts.split(each for each in texts.words() if each not in tests)
+    more = (*texts.pairs(), *texts.phrases())
+    phrases, _ = texts.split(each for each in more if each.lower() not in tests)
+    phrases = [each for each in phrases if not tests.isdisjoint((each,)) or each]
+    draw = random.Random(0)
+    for each in (known, held, words, phrases):
+        draw.shuffle(each)
+    mixed = [each for pair in zip(words, phrases, strict=False) for each in pair]
+    singles = [each for test in scores.TESTS[1:] for each in scores.judged(test).texts]
+    return Texts(known, mixed, held[:400], list(dict.fromkeys(singles)))
+
+
+def output(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """The direction of each text, as large as it has tokens: so each token counts alike."""
+    vectors = nn.functional.normalize(model(*batch), dim=1)
+    return vectors * batch[1].sum(1, keepdim=True)
+
+
+def calibration() -> list[Batch]:
+    """Batches of paragraphs, then of words."""
+    paragraphs, words = CALIBRATION
+    some = given().paragraphs[:paragraphs]
+    return batched(some, 2048, longest=LONGEST) + batched(given().words[:words], 1024)
+
+
+def with_frequencies(moments: Moments) -> Moments:
+    """Moments in which rows of the table count as often as all of the texts have them."""
+    counts = torch.zeros(loaded().model.bert.config.vocab_size, dtype=torch.float64)  # type: ignore
+    for ids in tokens([*given().paragraphs, *given().words]):
+        counts += torch.bincount(torch.tensor(ids), minlength=len(counts))
+    sums = replace(moments.layers[WORDS], rows=counts + 0.1)
+    return replace(moments, layers={**moments.layers, WORDS: sums})
+
+
+@dataclass
+class Clock:
+    """Seconds on the wall, and of all threads."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the body."""
+        wall, cpu = time.monotonic(), time.process_time()
+        try:
+            yield
+        finally:
+            self.wall += time.monotonic() - wall
+            self.cpu += time.process_time() - cpu
+
+    def __str__(self) -> str:
+        return f"{self.wall:,.0f} ({self.cpu:,.0f})"
+
+
+class Table:
+    """Rows of markdown, each scored beside the original."""
+
+    def __init__(self) -> None:
+        self.original = loaded()
+        held = given()
+        self.texts = {"paragraphs": held.held_out, "words": held.test_words}
+        model = self.original.model
+        self.wanted = {name: encoded(model, own) for name, own in self.texts.items()}
+        self.scores = scores.scores(lambda own: encoded(model, own))
+        values = ", ".join(f"{value:.4f}" for value in self.scores.values)
+        print(f"the original: Lee, WordSim, SimLex {values}\n\n{HEAD}", flush=True)
+
+    def add(self, name: str, model: nn.Module, count: int, bytes: float, clock: Clock) -> None:
+        """Score a model, and print its row."""
+        cosines = []
+        for which, own in self.texts.items():
+            cosines.append(float((encoded(model, own) * self.wanted[which]).sum(1).mean()))
+        found = scores.scores(lambda own: encoded(model, own))
+        parts = found.relative(self.scores)
+        low = scores.intervals(found, self.scores)
+        each = ", ".join(
+            f"{100 * part:.1f} ({100 * a:.0f}–{100 * b:.0f})"
+            for part, (a, b) in zip(parts, low, strict=False)
+        )
+        mean = 100 * sum(parts) / len(parts)
+        span = f"{100 * low[-1][0]:.0f}–{100 * low[-1][1]:.0f}"
+        part = count / self.original.parameters
+        print(
+            f"| {part:.1%} | {bytes / 1e6:.1f} | {name} | {cosines[0]:.4f} | {cosines[1]:.4f} |"
+            f" {each} | {mean:.1f} ({span}) | {clock} |",
+            flush=True,
+        )
+
+
+def study(table: Table, moments: Moments, part: float, minutes: float, folder: Path | None) -> None:
+    """All steps of one budget."""
+    original, clock = table.original, Clock()
+    limit = int(part * original.parameters)
+    with clock.running():
+        found = tncompile.allocate(original.model, {"params": limit}, moments=moments)
+        done = tncompile.tensorize(original.model, found.rewrite, moments=moments)
+    report = done.report
+    table.add("two-sided, one threshold", done.model, report.after, report.bytes_after, clock)
+    with clock.running():
+        data = calibration()
+        again = tncompile.refit(original.model, done, data, output=output, moments=moments)
+    name = f"refitted, {size(data):,} tokens"
+    table.add(name, again.model, report.after, report.bytes_after, clock)
+    if not minutes:
+        return
+    with clock.running():
+        taught = taught_by(original.model, again.tensorized, minutes, folder, part)
+    print(taught, file=sys.stderr, flush=True)
+    name = f"distilled, {taught.steps:,} steps, {taught.tokens:,} tokens"
+    table.add(name, taught.model, report.after, report.bytes_after, clock)
+
+
+def taught_by(
+    model: nn.Module,
+    small: tncompile.Tensorized,
+    minutes: float,
+    folder: Path | None,
+    part: float,
+) -> tncompile.Distilled:
+    """Distilled on all texts, three tokens of paragraphs to one of words."""
+    known = given()
+    data = batched(known.paragraphs, 1024, longest=LONGEST)
+    words = batched(known.words, 768, seed=1)
+    data += words[: len(data) // 3]
+    held = batched(known.held_out[200:300], 1024, longest=LONGEST)
+    held += batched(texts.split(texts.words())[1][:400], 1024)
+    return tncompile.distill(
+        model,
+        small,
+        data,
+        minutes=minutes,
+        held_out=held,
+        layers=("bert.encoder.layer.1", "bert.encoder.layer.3", "bert.encoder.layer.5"),
+        checkpoint=None if folder is None else folder / f"minilm-{part:g}.safetensors",
+        progress=lambda done, total: None,
+    )
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
+    parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
+    parser.add_argument("--without-baselines", action="store_true")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    table, clock = Table(), Clock()
+    model = table.original.model
+    with clock.running():
+        file = None if chosen.folder is None else chosen.folder / "minilm-moments.safetensors"
+        moments = tncompile.calibrate(model, calibration(), output=output, file=file)
+        moments = with_frequencies(moments)
+    print(f"calibrated in {clock} s", file=sys.stderr, flush=True)
+    if not chosen.without_baselines:
+        for make in baselines.BYTES:
+            own = Clock()
+            with own.running():
+                row = make(model)
+            table.add(row.name, row.model, row.parameters, row.bytes, own)
+    for part in chosen.budget or BUDGETS:
+        for whitened in (False, True) if not chosen.without_baselines else ():
+            own = Clock()
+            with own.running():
+                limit = int(part * table.original.parameters)
+                row = baselines.uniform(model, limit, moments, whitened=whitened)
+            table.add(row.name, row.model, row.parameters, row.bytes, own)
+        study(table, moments, part, chosen.minutes, chosen.folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"\ncalibration {clock} s, not in the rows; at most {peak:.1f} GB of memory")

@@ -1,0 +1,310 @@
+"""The layers of a smaller model, refitted one stop after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from tncompile.tensorizing.calibrating.calling import called, undisturbed
+from tncompile.tensorizing.calibrating.layers import Layer, layer_of
+from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
+from tncompile.tensorizing.calibrating.patches import rows_of
+from tncompile.tensorizing.healing.passes import Memory, Passes, Reached
+from tncompile.tensorizing.healing.refit import Refit, RefitLayer
+from tncompile.tensorizing.healing.renewing import dense, remeasured, renewed
+from tncompile.tensorizing.healing.ridge import RidgeSums
+from tncompile.tensorizing.healing.stops import Seen, Stop, seen
+from tncompile.tensorizing.healing.weighing import Counted, counted
+from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.replacing.placing import Placed
+from tncompile.tensorizing.replacing.tensorized import Tensorized
+
+Output = Callable[[nn.Module, Any], torch.Tensor]
+
+NOTHING = 1e-5
+"""A relative error that is left as it is: it is of the size of what float32 rounds off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A layer of the original model, and what stands in its place."""
+
+    name: str
+    module: nn.Module
+    layer: Layer
+    placed: Placed
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias of the network that is the bias of the layer."""
+        own = getattr(self.module, "bias", None)
+        biases = self.placed.architecture.network.biases
+        if own is None or len(biases) != 1:
+            return None
+        found = self.placed.module.get_parameter(biases[0].parameter)
+        return found if found.numel() == own.numel() else None
+
+
+def run_refit(
+    model: nn.Module,
+    done: Tensorized,
+    data: Iterable[Any],
+    *,
+    output: Output | None,
+    damping: float,
+    residual: Sequence[str] | None,
+    moments: Moments | None,
+    memory_limit: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> Refit:
+    """What `refit` does."""
+    _require(model, done, damping, memory_limit)
+    if moments is not None:
+        require_of(moments, model)
+    batches = list(data)
+    if not batches:
+        raise ValueError("there are no batches")
+    new = renewed(done)
+    pairs, kept = _pairs(model, new)
+    call: Callable[[nn.Module, Any], object] = called if output is None else output
+    with ExitStack() as stack:
+        for each in (model, new.model):
+            stack.enter_context(undisturbed(each))
+        stack.enter_context(_slow_attention())
+        given = {name: (pair.module, pair.layer) for name, pair in pairs.items()}
+        counts = counted(model, given, batches, output, seed) if pairs else Counted()
+        for name in list(pairs):
+            if not any((name, place) in counts.rows for place in range(len(batches))):
+                kept[name] = "the output does not depend on it, or it is never called"
+                del pairs[name]
+        modules = {name: pair.module for name, pair in pairs.items()}
+        found = seen(model, modules, call, batches[0], residual) if pairs else Seen()
+        for name in found.unreached:  # with gradients another way is taken
+            kept[name] = "it is not called without gradients"
+        run = _Run(model, new, batches, call, pairs, counts, moments, damping, seed, memory_limit)
+        made = run.refitted(found, progress or (lambda done, total: None))
+    rows = {each.name: each for each in made}
+    for name, why in kept.items():
+        rows[name] = RefitLayer(name, 0.0, 0.0, "kept", why=why)
+    layers = tuple(rows[placed.replacement.layer.name] for placed in new._placed)
+    return Refit(remeasured(new, model, moments), layers)
+
+
+def _require(model: nn.Module, done: Tensorized, damping: float, memory_limit: int) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is an nn.Module, not {type(model).__name__}")
+    if not isinstance(done, Tensorized):
+        raise TypeError(f"done is what tncompile.tensorize returns, not {type(done).__name__}")
+    if isinstance(damping, bool) or not isinstance(damping, int | float):
+        raise TypeError(f"damping is a number, not {type(damping).__name__}")
+    if not 0 < damping < math.inf:
+        raise ValueError(f"damping is a number above 0, not {damping}")
+    if isinstance(memory_limit, bool) or not isinstance(memory_limit, int) or memory_limit < 0:
+        raise ValueError(f"memory_limit is a number of bytes, not {memory_limit!r}")
+
+
+def _pairs(model: nn.Module, done: Tensorized) -> tuple[dict[str, Pair], dict[str, str]]:
+    """What can be refitted, by name; and why the rest cannot. Raises for another model."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    pairs: dict[str, Pair] = {}
+    kept: dict[str, str] = {}
+    for placed in done._placed:
+        own = placed.replacement.layer
+        module = modules.get(own.name)
+        if own.kind == "parameter":
+            kept[own.name] = "a raw parameter"
+            continue
+        layer = None if module is None else layer_of(module)
+        if module is None or layer is None or _shape_of(module) != own.shape:
+            raise ValueError(f"{own.name or 'the model itself'} is no such layer of this model")
+        if own.kind == "embedding":
+            kept[own.name] = "an embedding"
+        elif own.kind not in ("linear", "conv1d", "conv") or layer.groups > 1:
+            kept[own.name] = "a convolution in groups" if layer.groups > 1 else own.kind
+        elif own.holders:
+            kept[own.name] = "its weight is read by others"
+        elif layer.kind == "conv" and _shape_of(placed.module) != own.shape:
+            kept[own.name] = "another kind of weight"
+        else:
+            pairs[own.name] = Pair(own.name, module, layer, placed)
+    return pairs, kept
+
+
+def _shape_of(module: nn.Module) -> tuple[int, ...]:
+    weight: torch.Tensor = module.weight  # type: ignore[assignment]
+    return tuple(weight.shape)
+
+
+@contextmanager
+def _slow_attention() -> Iterator[None]:
+    """Encoders of torch call their layers while the body runs, in place of one fused operation."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class _Run:
+    """Both models, their passes, and what is known of rows."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        new: Tensorized,
+        batches: Sequence[object],
+        call: Callable[[nn.Module, Any], object],
+        pairs: Mapping[str, Pair],
+        counts: Counted,
+        moments: Moments | None,
+        damping: float,
+        seed: int,
+        memory_limit: int,
+    ) -> None:
+        self.batches, self.pairs, self.counts = batches, pairs, counts
+        self.moments, self.damping, self.seed = moments, damping, seed
+        memory = Memory(memory_limit)
+        originals = [pair.module for pair in pairs.values()]
+        self.teacher = Passes(model, originals, call, memory)
+        self.student = Passes(new.model, [each.module for each in new._placed], call, memory)
+
+    def refitted(self, found: Seen, progress: Callable[[int, int], None]) -> list[RefitLayer]:
+        """All stops, in order."""
+        made: list[RefitLayer] = []
+        total = sum(len(stop.names) for stop in found.stops)
+        with self.teacher.watched(), self.student.watched():
+            self._try_keeping(found)
+            for stop in found.stops:
+                progress(len(made), total)
+                sums = self._summed(stop)
+                made += [self._solved(name, own, stop) for name, own in sums.items()]
+        progress(total, total)
+        return made
+
+    def _try_keeping(self, found: Seen) -> None:
+        """Keep nothing between stops unless that leads to what a whole pass has."""
+        last: Reached | None = None
+        for stop in found.stops:
+            last = self._teacher(0, stop)
+        self.teacher.forget()
+        wanted = found.last
+        if last is None or wanted is None:
+            return
+        same = (
+            bool(last.calls)
+            and last.calls[0].x.shape == wanted.shape
+            and torch.allclose(last.calls[0].x, wanted, rtol=1e-3, atol=1e-5)
+        )
+        if not same:
+            self.teacher.keeps = self.student.keeps = False
+
+    def _teacher(self, place: int, stop: Stop) -> Reached:
+        module = self.pairs[stop.names[0]].module
+        return self.teacher.up_to(
+            place, self.batches[place], module, added=stop.added, every=stop.every
+        )
+
+    def _summed(self, stop: Stop) -> dict[str, RidgeSums]:
+        """What is added up for the layers of a stop, over all batches."""
+        sums: dict[str, RidgeSums] = {}
+        for name in stop.names:
+            layer = self.pairs[name].layer
+            known = self.moments is not None and name in self.moments
+            heard = self.counts.outputs[name]
+            if self.moments is not None and known:
+                heard = self.moments.metric(name).outputs.to(heard)  # type: ignore[union-attr]
+            sums[name] = RidgeSums.empty(layer.inputs, layer.outputs, heard)
+        first = self.pairs[stop.names[0]].placed.module
+        for place, batch in enumerate(self.batches):
+            if not any((name, place) in self.counts.rows for name in stop.names):
+                continue
+            theirs = self._teacher(place, stop)
+            ours = self.student.up_to(place, batch, first, added=stop.added, every=stop.every)
+            if len(theirs.calls) != len(ours.calls) or len(theirs.added) != len(ours.added):
+                raise ValueError(f"the models call {stop.names[0]} in different ways")
+            with torch.no_grad():
+                for name, own in sums.items():
+                    self._add(self.pairs[name], own, place, theirs, ours)
+        return sums
+
+    def _add(self, pair: Pair, sums: RidgeSums, place: int, theirs: Reached, ours: Reached) -> None:
+        """The calls of a layer in a batch."""
+        weights = self.counts.rows.get((pair.name, place))
+        if weights is None:
+            return
+        layer = pair.layer
+        tripled = replace(layer, outputs=3 * layer.outputs)
+        axis = -1
+        if layer.kind == "conv":
+            axis = -1 - len(pair.module.kernel_size)  # type: ignore[arg-type]
+        pairs = list(zip(theirs.calls, ours.calls, strict=True))[-len(weights) :]
+        for (given, found), squares in zip(pairs, weights, strict=True):
+            wanted = pair.module(given.x) if given.y is None else given.y
+            for h, other in zip(theirs.added, ours.added, strict=True):
+                wanted = wanted + (h - other)
+            now = pair.placed.module(found.x) if found.y is None else found.y
+            missing = wanted - pair.module(found.x)
+            columns = torch.cat([missing, wanted - now, wanted], axis)
+            start = 0
+            for x, rows in rows_of(pair.module, tripled, found.x, columns):
+                w = squares[0, start : start + rows.shape[1]]
+                start += rows.shape[1]
+                some = w > 0
+                r, d, t = torch.split(rows[0, some], layer.outputs, 1)
+                sums.add(w[some], x[0, some], r, d, t)
+
+    def _solved(self, name: str, sums: RidgeSums, stop: Stop) -> RefitLayer:
+        """The best of a new fit, a bias that moves alone, and what there is."""
+        pair, stream = self.pairs[name], stop.added > 0
+        if not float(sums.total) > 0:
+            return RefitLayer(name, 0.0, 0.0, "kept", stream, "no row of it counts")
+        before = sums.before
+        if not math.isfinite(before) or not bool(torch.isfinite(sums.xx).all()):
+            raise ValueError(f"what {name} is given, or gives, is not finite")
+        if before <= NOTHING:
+            return RefitLayer(name, before, before, "kept", stream)
+        network, bias = pair.placed.module, pair.bias
+        centered = bias is not None
+        original = dense(pair.placed, pair.module)
+        step, _ = sums.solved(self.damping, centered=centered)
+        metric = Metric(sums.covariance(centered=centered), sums.heard)
+        target = (original + step).reshape(_shape(pair))
+        fit = pair.placed.architecture.fit(target, metric=metric, seed=self.seed)
+        kept = {key: value.clone() for key, value in network.state_dict().items()}
+        own = getattr(pair.module, "bias", None)
+
+        def moved(shift: torch.Tensor, start: torch.Tensor) -> None:
+            if bias is not None:
+                with torch.no_grad():
+                    bias.copy_((start.double() + shift).reshape(bias.shape))
+
+        network.load_state_dict(fit.state_dict)
+        found = dense(pair.placed, network) - original
+        shift = sums.shift(found, centered=centered)
+        if own is not None:
+            moved(shift, own.detach())
+        after = sums.after(found, shift)
+        alone = sums.d / sums.total if centered else torch.zeros_like(sums.d)
+        biased = sums.after_shift(alone)
+        if after < min(before, biased):
+            return RefitLayer(name, before, after, "weight", stream)
+        network.load_state_dict(kept)
+        if centered and biased < before:
+            assert bias is not None
+            moved(alone, bias.detach().reshape(-1))
+            return RefitLayer(name, before, biased, "bias", stream)
+        return RefitLayer(name, before, before, "kept", stream)
+
+
+def _shape(pair: Pair) -> tuple[int, ...]:
+    """The shape in which a fit takes the weight."""
+    shape = pair.placed.replacement.layer.shape
+    return shape[::-1] if pair.layer.kind == "conv1d" else shape

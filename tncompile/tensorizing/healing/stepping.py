@@ -1,0 +1,141 @@
+"""Steps in proportion to the size of each tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import nn
+
+WARMUP = 0.05
+"""The part of a training over which the rate grows."""
+
+LAST = 0.02
+"""The part of the rate that is left at the end."""
+
+LONGEST = 1.0
+"""Gradients are clipped to this norm, each tensor in units of its size."""
+
+LEAST = 0.1
+"""The size of a tensor counts as at least this part of the median of all: zeros can grow."""
+
+BETAS = (0.9, 0.98)
+SMALLEST = 1e-12
+
+
+def rate_at(done: float, step: int) -> float:
+    """The part of the rate at a part of the training: a warmup, then a cosine (Loshchilov, 2017).
+
+    >>> [round(rate_at(done, 9), 2) for done in (0.0, 0.025, 0.05, 0.5, 1.0)]
+    [0.1, 0.5, 1.0, 0.56, 0.02]
+    """
+    if done < WARMUP:
+        return max(done / WARMUP, 0.1)
+    cosine = (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))) / 2
+    return LAST + (1 - LAST) * cosine
+
+
+def trained(model: nn.Module, patterns: Sequence[str] | None) -> dict[str, nn.Parameter]:
+    """The parameters that are trained, by first names. Raises ValueError where there are none."""
+    named = {
+        name: each
+        for name, each in model.named_parameters()
+        if each.requires_grad and (each.is_floating_point() or each.is_complex())
+    }
+    if patterns is not None:
+        given = [patterns] if isinstance(patterns, str) else list(patterns)
+        for pattern in given:
+            if not any(fnmatchcase(name, pattern) for name in named):
+                raise ValueError(f"no parameter that can be trained is called {pattern}")
+        named = {
+            name: each
+            for name, each in named.items()
+            if any(fnmatchcase(name, pattern) for pattern in given)
+        }
+    if not named:
+        raise ValueError("the model has no parameter that can be trained: all are frozen")
+    if any(each.is_complex() for each in named.values()):
+        name = next(name for name, each in named.items() if each.is_complex())
+        raise ValueError(f"{name} is complex: leave it out of `parameters`")
+    return named
+
+
+class Stepper:
+    """Adam (Kingma and Ba, 2015), whose steps are parts of the size of each tensor.
+
+    Parameters of 16 bits have a copy in float32, which is stepped.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], rate: float) -> None:
+        self.parameters = dict(parameters)
+        self.masters: dict[str, torch.Tensor] = {}
+        for name, each in self.parameters.items():
+            wide = each.dtype in (torch.float32, torch.float64)
+            self.masters[name] = each.detach() if wide else each.detach().float()
+        sizes = [float(each.square().mean().sqrt()) for each in self.masters.values()]
+        median = sorted(sizes)[len(sizes) // 2]
+        self.sizes = [max(size, LEAST * median) or 1.0 for size in sizes]
+        self.rate = rate
+        self.mean = {name: torch.zeros_like(each) for name, each in self.masters.items()}
+        self.square = {name: torch.zeros_like(each) for name, each in self.masters.items()}
+        self.count = 0
+
+    def zero(self) -> None:
+        """Forget gradients."""
+        for each in self.parameters.values():
+            each.grad = None
+
+    @torch.no_grad()
+    def step(self, part: float) -> bool:
+        """One step at a part of the rate; False, and no step, where gradients are not finite."""
+        gradients = []
+        total = torch.zeros((), dtype=torch.float64)
+        for size, (name, each) in zip(self.sizes, self.parameters.items(), strict=True):
+            master = self.masters[name]
+            gradient = each.grad
+            found = torch.zeros_like(master) if gradient is None else gradient.to(master.dtype)
+            gradients.append(found)
+            total += (found.norm().double() * size).square().cpu()
+        norm = float(total.sqrt())
+        if not math.isfinite(norm):
+            return False
+        self.count += 1
+        clip = min(1.0, LONGEST / norm) if norm else 1.0
+        first, second = BETAS
+        unbiased = math.sqrt(1 - second**self.count) / (1 - first**self.count)
+        for size, gradient, (name, master) in zip(
+            self.sizes, gradients, self.masters.items(), strict=True
+        ):
+            gradient = gradient * (clip * size)  # of the tensor in units of its size
+            mean, square = self.mean[name], self.square[name]
+            mean.lerp_(gradient, 1 - first)
+            square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+            rate = self.rate * part * size * unbiased
+            master.addcdiv_(mean, square.sqrt().add_(SMALLEST), value=-rate)
+            parameter = self.parameters[name]
+            if parameter.data_ptr() != master.data_ptr():
+                parameter.copy_(master)
+            parameter.grad = None
+        return True
+
+    def tensors(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Parameters and both moments, as they are."""
+        return {"now": self.masters, "mean": self.mean, "square": self.square}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Mapping[str, torch.Tensor]], count: int) -> None:
+        """Go on from there."""
+        for name, mean in self.mean.items():
+            mean.copy_(tensors["mean"][name])
+            self.square[name].copy_(tensors["square"][name])
+        self.count = count
+        self.put(tensors["now"])
+
+    @torch.no_grad()
+    def put(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Parameters of these values."""
+        for name, parameter in self.parameters.items():
+            self.masters[name].copy_(values[name])
+            parameter.copy_(self.masters[name])

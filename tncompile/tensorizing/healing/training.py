@@ -1,0 +1,418 @@
+"""The loop of `distill`: batches, outputs of the original, looks at what is held out."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tncompile.tensorizing.calibrating.calling import called, digest, first_tensor, undisturbed
+from tncompile.tensorizing.healing.checkpoints import State, read_state, write_state
+from tncompile.tensorizing.healing.distill import Distilled, Evaluation
+from tncompile.tensorizing.healing.losses import distance
+from tncompile.tensorizing.healing.passes import Memory
+from tncompile.tensorizing.healing.renewing import balance, remeasured, renewed
+from tncompile.tensorizing.healing.stepping import Stepper, rate_at, trained
+from tncompile.tensorizing.replacing.tensorized import Tensorized
+
+LOOKS = 20
+"""How often what is held out is looked at."""
+
+Output = Callable[[nn.Module, Any], torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is bounded by, and how it steps."""
+
+    steps: int | None
+    minutes: float | None
+    rate: float
+    patience: int | None
+    dropout: bool
+    memory_limit: int
+    seed: int
+
+    @staticmethod
+    def checked(**given: Any) -> Settings:
+        """The settings. Raises ValueError or TypeError for those that are none."""
+        made = Settings(**given)
+        for name in ("steps", "patience"):
+            count = getattr(made, name)
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+                raise TypeError(f"{name} is a whole number, not {type(count).__name__}")
+            if count is not None and count < 1:
+                raise ValueError(f"{name} is 1 or more, not {count}")
+        for name in ("minutes", "rate"):
+            value = getattr(made, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name} is a number, not {type(value).__name__}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} is above 0, not {value}")
+        if isinstance(made.seed, bool) or not isinstance(made.seed, int):
+            raise TypeError(f"a seed is an int, not {made.seed!r}")
+        limit = made.memory_limit
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+            raise ValueError(f"memory_limit is a number of bytes, not {limit!r}")
+        return made
+
+
+@dataclass
+class _Answer:
+    """What a model gives for a batch: its output, and those of the layers that are compared."""
+
+    output: torch.Tensor
+    layers: list[torch.Tensor]
+
+
+class _Model:
+    """A model whose layers are listened to."""
+
+    def __init__(self, model: nn.Module, output: Output | None, names: Sequence[str]) -> None:
+        self.model, self.output, self.names = model, output, names
+        self.heard: dict[str, torch.Tensor] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """The layers are listened to while the body runs."""
+        handles = []
+        for name in self.names:
+
+            def hook(module: nn.Module, args: Any, result: object, name: str = name) -> None:
+                found = first_tensor(result)
+                if isinstance(found, torch.Tensor):
+                    self.heard[name] = found
+
+            handles.append(self.model.get_submodule(name).register_forward_hook(hook))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __call__(self, batch: object) -> _Answer:
+        self.heard = {}
+        call = self.output
+        found = first_tensor(called(self.model, batch)) if call is None else call(self.model, batch)
+        if not isinstance(found, torch.Tensor) or not found.is_floating_point():
+            what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
+        missing = [name for name in self.names if name not in self.heard]
+        if missing:
+            raise ValueError(f"{missing[0]} gives no tensor: its output cannot be compared")
+        return _Answer(found, [self.heard[name] for name in self.names])
+
+
+def run_distill(
+    model: nn.Module,
+    small: Tensorized | nn.Module,
+    data: Iterable[Any],
+    settings: Settings,
+    *,
+    output: Output | None,
+    loss: Loss | None,
+    layers: Sequence[str],
+    held_out: Iterable[Any] | float,
+    parameters: Sequence[str] | None,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> Distilled:
+    """What `distill` does."""
+    begun = time.monotonic()
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is an nn.Module, not {type(model).__name__}")
+    if not isinstance(small, Tensorized | nn.Module):
+        kind = type(small).__name__
+        raise TypeError(f"small is what tncompile.tensorize returns or an nn.Module, not {kind}")
+    batches, held = _split(list(data), held_out, settings.seed)
+    names = _layers(model, small.model if isinstance(small, Tensorized) else small, layers)
+    tensorized: Tensorized | None = None
+    if isinstance(small, Tensorized):
+        tensorized = renewed(small)
+        balance(tensorized)
+        student = tensorized.model
+    else:
+        student = _copied(small)
+    chosen = trained(student, parameters)
+    teach, learn = _Model(model, output, names), _Model(student, output, names)
+    run = _Run(teach, learn, chosen, batches, held, settings, loss)
+    if checkpoint is not None:
+        run.keep_in(checkpoint)
+    with undisturbed(model), undisturbed(student), teach.listening(), learn.listening():
+        state = run.run(begun, progress or (lambda done, total: None))
+    if tensorized is not None:
+        tensorized = remeasured(tensorized, model, None)
+    history = tuple(Evaluation(*row) for row in state.history)
+    return Distilled(
+        student, tensorized, state.step, state.samples, state.tokens, state.seconds, state.start,
+        state.best, history, state.stopped,
+    )  # fmt: skip
+
+
+def _copied(small: nn.Module) -> nn.Module:
+    try:
+        return deepcopy(small)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"the model cannot be copied: {error}") from error
+
+
+def _split(
+    batches: list[Any], held_out: Iterable[Any] | float, seed: int
+) -> tuple[list[Any], list[Any]]:
+    """Batches to train on, and those held out."""
+    if not batches:
+        raise ValueError("there are no batches")
+    if not isinstance(held_out, int | float):
+        held = list(held_out)
+        if not held:
+            raise ValueError("there are no batches that are held out")
+        return batches, held
+    if isinstance(held_out, bool) or not 0 < held_out < 1:
+        raise ValueError(f"held_out is a part of the data between 0 and 1, not {held_out}")
+    if len(batches) < 2:
+        raise ValueError("of one batch none can be held out: give more, or held_out=…")
+    count = min(len(batches) - 1, max(1, round(held_out * len(batches))))
+    order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed)).tolist()
+    left = set(order[:count])
+    return (
+        [each for k, each in enumerate(batches) if k not in left],
+        [each for k, each in enumerate(batches) if k in left],
+    )
+
+
+def _layers(model: nn.Module, small: nn.Module, patterns: Sequence[str]) -> list[str]:
+    """The names of modules that both models have."""
+    given = [patterns] if isinstance(patterns, str) else list(patterns)
+    ours = {name for name, _ in small.named_modules()}
+    names = [name for name, _ in model.named_modules() if name and name in ours]
+    for pattern in given:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"no module of both models is called {pattern}")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in given)]
+
+
+class _Run:
+    """One training."""
+
+    def __init__(
+        self,
+        teach: _Model,
+        learn: _Model,
+        chosen: Mapping[str, nn.Parameter],
+        batches: list[Any],
+        held: list[Any],
+        settings: Settings,
+        loss: Loss | None,
+    ) -> None:
+        self.teach, self.learn, self.settings, self.loss = teach, learn, settings, loss
+        self.batches, self.held = batches, held
+        self.stepper = Stepper(chosen, settings.rate)
+        self.steps = settings.steps
+        if self.steps is None and settings.minutes is None:
+            self.steps = len(batches)
+        self.state = State()
+        self._answers: dict[tuple[bool, int], _Answer] = {}
+        self._memory = Memory(settings.memory_limit)
+        self._file: Path | None = None
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    def keep_in(self, path: str | os.PathLike[str]) -> None:
+        """Write states to a file; what is there is continued. Raises ValueError for another run."""
+        self._file = Path(path)
+        if not self._file.exists():
+            return
+        shapes = {name: tuple(each.shape) for name, each in self.stepper.masters.items()}
+        self.state = read_state(self._file, shapes, self._facts())
+        self.stepper.restore(self.state.tensors, self.state.step)
+
+    def _facts(self) -> dict[str, object]:
+        """What makes it another run if it differs."""
+        own = self.settings
+        facts: dict[str, object] = {
+            "steps": self.steps,
+            "minutes": own.minutes,
+            "rate": own.rate,
+            "patience": own.patience,
+            "dropout": own.dropout,
+            "seed": own.seed,
+            "layers": list(self.teach.names),
+        }
+        facts["data"] = digest(own.seed, [self.batches, self.held])
+        return facts
+
+    def run(self, begun: float, progress: Callable[[int, int], None]) -> State:
+        """Until it ends; the model has the best parameters then."""
+        state, before = self.state, self.state.seconds
+        if not state.history:
+            state.start = state.best = self._look(0.0)
+            if not math.isfinite(state.start):
+                raise ValueError(f"the loss is {state.start} before the first step")
+            self._remember(best=True)
+        losses: list[float] = []
+        looks = len(state.history)
+        while not state.stopped:
+            state.seconds = before + time.monotonic() - begun
+            done = self._done()
+            progress(*self._shown(done))
+            if done >= 1:
+                break
+            found = self._step(done)
+            if not math.isfinite(found):
+                state.stopped = "the loss was not finite"
+                break
+            losses.append(found)
+            if self._done(state.seconds + 0.0) * LOOKS >= looks and self._done() < 1:
+                looks += 1
+                self._judge(losses, before + time.monotonic() - begun)
+                losses = []
+        if losses and not state.stopped:
+            self._judge(losses, before + time.monotonic() - begun)
+        if not state.stopped:
+            state.stopped = "all steps were made" if self._by_steps() else "the time was over"
+        state.seconds = before + time.monotonic() - begun
+        self._write()
+        self.stepper.put(state.tensors["best"])
+        return state
+
+    def _by_steps(self) -> bool:
+        return self.steps is not None and self.state.step >= self.steps
+
+    def _done(self, seconds: float | None = None) -> float:
+        """Which part is over."""
+        state, minutes = self.state, self.settings.minutes
+        parts = [0.0]
+        if self.steps is not None:
+            parts.append(state.step / self.steps)
+        if minutes is not None:
+            parts.append((state.seconds if seconds is None else seconds) / (60 * minutes))
+        return max(parts)
+
+    def _shown(self, done: float) -> tuple[int, int]:
+        if self.steps is not None and self.settings.minutes is None:
+            return min(self.state.step, self.steps), self.steps
+        return min(1000, int(1000 * done)), 1000
+
+    def _step(self, done: float) -> float:
+        """One batch; the loss of it."""
+        state, own = self.state, self.settings
+        place = self._next(state.step)
+        batch = self.batches[place]
+        wanted = self._answer(place, batch, held=False)
+        training = [module.training for module in self.learn.model.modules()]
+        if own.dropout:
+            self.learn.model.train()
+            torch.manual_seed(digest(own.seed, state.step))
+        with torch.inference_mode(False), torch.enable_grad():
+            given = self.learn(batch)
+            loss = self._distance(given, wanted, batch)
+            self.stepper.zero()
+            loss.backward()  # type: ignore[no-untyped-call]
+        if own.dropout:
+            for module, mode in zip(self.learn.model.modules(), training, strict=True):
+                module.training = mode
+        value = float(loss.detach())
+        if math.isfinite(value) and self.stepper.step(rate_at(done, state.step)):
+            state.step += 1
+            state.samples += given.output.shape[0] if given.output.dim() else 1
+            state.tokens += _integers(batch)
+            return value
+        return math.nan
+
+    def _next(self, step: int) -> int:
+        epoch, place = divmod(step, len(self.batches))
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(digest(self.settings.seed, epoch))
+            order = torch.randperm(len(self.batches), generator=generator).tolist()
+            self._order = epoch, order
+        return self._order[1][place]
+
+    def _answer(self, place: int, batch: object, *, held: bool) -> _Answer:
+        """What the original gives, kept as far as memory allows."""
+        key = held, place
+        if key in self._answers:
+            return self._answers[key]
+        with torch.no_grad():
+            found = self.teach(batch)
+        tensors = [found.output, *found.layers]
+        again = held or self.steps is None or self.steps > len(self.batches)
+        if again and self._memory.take(sum(t.numel() * t.element_size() for t in tensors)):
+            self._answers[key] = found
+        return found
+
+    def _distance(self, given: _Answer, wanted: _Answer, batch: object) -> torch.Tensor:
+        if self.loss is None:
+            if given.output.shape != wanted.output.shape:
+                shapes = f"{tuple(given.output.shape)} and {tuple(wanted.output.shape)}"
+                raise ValueError(f"the outputs of the models are {shapes}: give a loss of your own")
+            return distance(given.output, wanted.output, given.layers, wanted.layers)
+        found = self.loss(given.output, wanted.output, batch)
+        if not isinstance(found, torch.Tensor) or found.numel() != 1:
+            raise ValueError("a loss is a tensor of one number")
+        return found.reshape(())
+
+    def _look(self, training: float) -> float:
+        """The loss on what is held out, written to the history."""
+        found = []
+        with torch.no_grad():
+            for place, batch in enumerate(self.held):
+                wanted = self._answer(place, batch, held=True)
+                found.append(float(self._distance(self.learn(batch), wanted, batch)))
+        mean = sum(found) / len(found)
+        if math.isfinite(mean):
+            state = self.state
+            state.history.append((state.step, state.seconds, training, mean))
+        return mean
+
+    def _judge(self, losses: list[float], seconds: float) -> None:
+        """Look at what is held out, and keep the parameters if they are the best."""
+        state, patience = self.state, self.settings.patience
+        state.seconds = seconds
+        found = self._look(sum(losses) / len(losses))
+        if not math.isfinite(found):
+            state.stopped = "the loss was not finite"
+            return
+        better = found < state.best
+        state.waited = 0 if better else state.waited + 1
+        if better:
+            state.best = found
+        self._remember(best=better)
+        if patience is not None and state.waited >= patience:
+            state.stopped = f"no gain in {patience} looks"
+        self._write()
+
+    def _remember(self, *, best: bool) -> None:
+        tensors = self.stepper.tensors()
+        kept = self.state.tensors.get("best")
+        if best or kept is None:
+            kept = {name: each.clone() for name, each in tensors["now"].items()}
+        self.state.tensors = {**tensors, "best": kept}
+
+    def _write(self) -> None:
+        if self._file is not None:
+            write_state(self._file, self.state, self._facts())
+
+
+def _integers(batch: object) -> int:
+    """The entries of the first tensor of integers in a batch: tokens."""
+    values: Iterable[object] = (batch,)
+    if isinstance(batch, Mapping):
+        values = batch.values()
+    elif isinstance(batch, list | tuple):
+        values = batch
+    for each in values:
+        if isinstance(each, torch.Tensor):
+            return 0 if each.is_floating_point() or each.is_complex() else each.numel()
+    return 0
