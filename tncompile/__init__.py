@@ -22,6 +22,7 @@ from tncompile.tensorizing.comparing.compare import compare
 from tncompile.tensorizing.comparing.verdict import Verdict
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.quantizing.converting import quantized_state
+from tncompile.tensorizing.quantizing.quantize import quantize
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -58,6 +59,7 @@ __all__ = [
     "load_adapter",
     "load_model",
     "loads",
+    "quantize",
     "quantized_state",
     "tensorize",
     "to_dense",
