@@ -42,6 +42,8 @@ ROOMS = (
     "tensorizing/originals",
     "tensorizing/resuming",
     "tensorizing/replacing",
+    "transformers",
+    "tensorizing/quantizing",
     "tensorizing/quantizing",
     "transformers",
     "tensorizing/adapting",
