@@ -16,6 +16,10 @@ from tncompile.tensorizing.allocating.allocate import allocate
 from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.healing.distill import distill
+from tncompile.tensorizing.healing.distilled import Distilled
+from tncompile.tensorizing.healing.refit import refit
+from tncompile.tensorizing.healing.refitted import Refit
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
@@ -31,16 +35,19 @@ __all__ = [
     "Block",
     "CompileError",
     "Diagnostic",
+    "Distilled",
     "Fit",
     "Metric",
     "Model",
     "Moments",
+    "Refit",
     "Report",
     "Rewrite",
     "Spec",
     "Tensorized",
     "allocate",
     "calibrate",
+    "distill",
     "from_conv",
     "from_einsum",
     "from_embedding",
@@ -48,6 +55,7 @@ __all__ = [
     "load",
     "load_model",
     "loads",
+    "refit",
     "tensorize",
     "to_dense",
 ]
