@@ -39,8 +39,16 @@ ROOMS = (
     "choosing",
     "converting",
     "tensorizing/rewriting",
+    "tensorizing/originals",
+    "tensorizing/resuming",
     "tensorizing/replacing",
+    "transformers",
+    "tensorizing/quantizing",
+    "tensorizing/quantizing",
+    "transformers",
+    "tensorizing/adapting",
     "tensorizing/allocating",
+    "tensorizing/comparing",
     "tensorizing/healing",
     "cli",
 )
@@ -54,6 +62,7 @@ THIRD_PARTIES = {
     "filelock": {"files.py"},
     "numpy": {"planning/paths/intervals.py"},
     "safetensors": {"tensorizing/storing.py"},
+    "transformers": {"tensorizing/originals/pretrained.py", "tensorizing/replacing/quantizer.py"},
     "torch": {
         "cli/slow_report.py",
         "converting.py",
@@ -74,7 +83,10 @@ THIRD_PARTIES = {
 }
 """The only files that may import each; type-checking imports do not count."""
 
-LATE = ("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors")
+LATE = (
+    *("torch", "cotengra", "networkx", "lark", "pydantic", "filelock", "safetensors"),
+    "transformers",
+)
 """What `import tncompile` must not load."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.network.model import TensorNetwork
+    from tncompile.network.packing import Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
@@ -49,7 +50,7 @@ class Architecture(Instantiated):
 
     # What was planned, compiled and measured is remembered; a copy with another lock starts anew.
     _plans: dict[PlanRequest, ContractionPlan] = field(default_factory=dict, init=False)
-    _compiled: dict[tuple[int, str | None], tuple[ContractionPlan, GeneratedModule]] = field(
+    _compiled: dict[tuple[Hashable, ...], tuple[ContractionPlan, GeneratedModule]] = field(
         default_factory=dict, init=False
     )
     _measured: dict[str, ContractionPlan] = field(default_factory=dict, init=False)
@@ -189,19 +190,25 @@ class Architecture(Instantiated):
         *,
         plan: ContractionPlan | None = None,
         shard: str | None = None,
+        weights: Weights | None = None,
+        group: int | None = None,
         progress: Progress | None = None,
         **options: Unpack[PlanOptions],
     ) -> str:
         """The PyTorch file that `module()` runs, on a CUDA device that with `machine="cuda"`.
 
         With `shard`, a leg, it also has a `ParallelStyle` that splits the module over processes.
+        With `weights`, `"int8"` or `"int4"`, large tensors are integers and scales, one for each
+        `group` of neighbors; see `module`.
         Raises `CompileError` (TN503) where they cannot share that leg, ValueError for a `plan` of
         another network, and what `plan` raises.
 
         >>> arch.source(search="fast").splitlines()[0]
         '# Made by tncompile from MPO(ins = [4, 8], outs = [8, 4], ranks = [4]).'
         """
-        return self._compile(plan, shard, progress, options).source
+        from tncompile.network.packing import quantization
+
+        return self._compile(plan, shard, quantization(weights, group), progress, options).source
 
     def module(
         self,
@@ -212,6 +219,8 @@ class Architecture(Instantiated):
         batch_invariant: bool = False,
         plan: ContractionPlan | None = None,
         shard: str | None = None,
+        weights: Weights | None = None,
+        group: int | None = None,
         progress: Progress | None = None,
         **options: Unpack[PlanOptions],
     ) -> TensorNetworkModule:
@@ -221,9 +230,12 @@ class Architecture(Instantiated):
         it is planned for; it takes any batch. `batch_invariant` does the same operations in the
         same order at every batch size. With `shard`, a leg, `module.parallel_style(…)` splits it
         over processes. Unless another `machine` is asked for, `"cuda"` predicts for a CUDA `device`
-        and `"builtin"` for others.
-        Raises ValueError for a `plan` of another network or a device that is not there,
-        `CompileError` (TN503) where that leg cannot be split, and what `plan` raises.
+        and `"builtin"` for others. With `weights`, `"int8"` or `"int4"`, tensors of 256 entries and
+        more are integers times scales: buffers `A_int8` and `A_scale` in place of `A`, dequantized
+        in `forward`. Eight bits have a scale for each slice along one axis, four bits for each 64
+        neighbors; `group` is another number of them. `tncompile.quantized_state` fills them.
+        Raises ValueError for a `plan` of another network, a device that is not there, or other
+        `weights`, `CompileError` (TN503) where that leg cannot be split, and what `plan` raises.
 
         >>> layer = arch.module(seed=0, search="fast")
         >>> layer.in_features, layer.fold().out_features
@@ -232,12 +244,14 @@ class Architecture(Instantiated):
         from tncompile.emission.loading import instantiate, placed
         from tncompile.machine.host import require_device
         from tncompile.machine.registry import builtin_for
+        from tncompile.network.packing import quantization
 
         where = placed(device).type
         require_device(where)
         if options.get("machine") is None:
             options["machine"] = builtin_for(where)
-        generated = self._compile(plan, shard, progress, options)
+        wanted = quantization(weights, group)
+        generated = self._compile(plan, shard, wanted, progress, options)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
@@ -338,20 +352,26 @@ class Architecture(Instantiated):
         self,
         plan: ContractionPlan | None,
         shard: str | None,
+        quantized: Quantization | None,
         progress: Progress | None,
         options: PlanOptions,
     ) -> GeneratedModule:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile
 
+        if shard is not None and quantized is not None:
+            raise ValueError("a module whose weights are quantized is not sharded: leave out one")
         if shard is not None and (wrong := no_split(self.network, self._block, shard)):
             raise CompileError((wrong,))
         if plan is not None:
             require_plan_of(self.network, plan)
         planned = plan or self.plan(progress=progress, **options)
-        key = id(planned), shard
+        key = id(planned), shard, quantized
         if key not in self._compiled:
-            self._compiled[key] = planned, compile(self.network, planned, shard=shard)
+            self._compiled[key] = (
+                planned,
+                compile(self.network, planned, shard=shard, quantized=quantized),
+            )
         return self._compiled[key][1]
 
     @contextmanager

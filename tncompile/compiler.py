@@ -24,10 +24,12 @@ from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.models.contracting import Orders
 from tncompile.models.emission.classes import emit_model
+from tncompile.models.graph.stored import tied_tensor
 from tncompile.network.building import build
 from tncompile.network.contraction import ContractionTree
 from tncompile.network.editing import edited
 from tncompile.network.model import TensorNetwork
+from tncompile.network.packing import Quantization
 from tncompile.network.verifying import verify_network
 from tncompile.planning import ContractionPlan, Variant, plan
 from tncompile.planning.lock import keep_plan, read_lock
@@ -179,7 +181,11 @@ def initialization(network: TensorNetwork) -> Initialization:
 
 
 def compile(
-    network: TensorNetwork, planned: ContractionPlan, *, shard: str | None = None
+    network: TensorNetwork,
+    planned: ContractionPlan,
+    *,
+    shard: str | None = None,
+    quantized: Quantization | None = None,
 ) -> GeneratedModule:
     """The PyTorch source of a plan: parameters, how they start, and the programs as `forward`.
 
@@ -195,24 +201,34 @@ def compile(
         program = lower(sharding.opened, whole.tree, whole.schedule.at_once, sizes=sizes)
         sharded = Sharded(sharding, program)
     programs, start = lower_network(network, planned), initialization(network)
-    return emit(network, planned, programs, start, sharded=sharded, weigh=weight_program)
+    return emit(
+        network, planned, programs, start,
+        sharded=sharded, weigh=weight_program, quantized=quantized,
+    )  # fmt: skip
 
 
 def compile_model(
     model: ResolvedModel,
     networks: Mapping[int, tuple[TensorNetwork, ContractionPlan]],
     orders: Orders,
+    quantized: Quantization | None = None,
 ) -> GeneratedModule:
     """The PyTorch source of a model: a class for each network and model in it.
 
     `networks` are the network and the plan of each of its resolved networks, by identity, `orders`
-    those in which values are contracted.
+    those in which values are contracted. Raises ValueError where a tensor of a network that is to
+    be quantized is tied.
     """
+    if quantized is not None and (tied := tied_tensor(model)):
+        words = "it has no tensor of its own to be quantized"
+        raise ValueError(f"{model.target}: `{tied}` is tied: {words}")
 
     def make(resolved: ResolvedNetwork, name: str) -> ClassSource:
         network, planned = networks[id(resolved)]
         network = edited(network, name=name)
         programs, start = lower_network(network, planned), initialization(network)
-        return emit_class(network, planned, programs, start, weigh=weight_program)
+        return emit_class(
+            network, planned, programs, start, weigh=weight_program, quantized=quantized
+        )
 
-    return emit_model(model, make, orders)
+    return emit_model(model, make, orders, quantized=quantized is not None)

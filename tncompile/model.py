@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tncompile.emission import GeneratedModule
     from tncompile.models.costs.report import ModelCost
     from tncompile.models.planning import ModelPlan
+    from tncompile.network.packing import Quantization, Weights
     from tncompile.planning import ContractionPlan
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, SearchOptions
@@ -172,15 +173,22 @@ class Model(Architecture):
         self,
         *,
         plan: ModelPlan | None = None,
+        weights: Weights | None = None,
+        group: int | None = None,
         progress: Progress | None = None,
         **options: Unpack[PlanOptions],
     ) -> str:
         """The PyTorch file that `module()` runs; raises what `plan` does.
 
+        With `weights` the networks of the model are as `Architecture.module` says; its layers and
+        tensors of its own stay as they are. Raises ValueError where such a tensor is tied.
+
         >>> model.source(search="fast").splitlines()[0]
         '# Made by tncompile from Classifier.'
         """
-        return self._emit(plan, progress, options).source
+        from tncompile.network.packing import quantization
+
+        return self._emit(plan, quantization(weights, group), progress, options).source
 
     def module(  # type: ignore[override]
         self,
@@ -190,6 +198,8 @@ class Model(Architecture):
         seed: int | None = None,
         batch_invariant: bool = False,
         plan: ModelPlan | None = None,
+        weights: Weights | None = None,
+        group: int | None = None,
         progress: Progress | None = None,
         **options: Unpack[PlanOptions],
     ) -> TensorNetworkModule:
@@ -204,12 +214,13 @@ class Model(Architecture):
         from tncompile.emission.loading import instantiate, placed
         from tncompile.machine.host import require_device
         from tncompile.machine.registry import builtin_for
+        from tncompile.network.packing import quantization
 
         where = placed(device).type
         require_device(where)
         if options.get("machine") is None:
             options["machine"] = builtin_for(where)
-        generated = self._emit(plan, progress, options)
+        generated = self._emit(plan, quantization(weights, group), progress, options)
         return instantiate(
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
@@ -245,18 +256,25 @@ class Model(Architecture):
         return self._resolved
 
     def _emit(
-        self, plan: ModelPlan | None, progress: Progress | None, options: PlanOptions
+        self,
+        plan: ModelPlan | None,
+        quantized: Quantization | None,
+        progress: Progress | None,
+        options: PlanOptions,
     ) -> GeneratedModule:
         """Everything that a plan becomes; it is searched unless it is handed in."""
         from tncompile.compiler import compile_model
 
         planned = plan or self.plan(progress=progress, **options)
         orders = ((name, *found.items()) for name, found in planned.orders.items())
-        key: tuple[Hashable, ...] = (*map(id, planned.plans.values()), *orders)
+        key: tuple[Hashable, ...] = (*map(id, planned.plans.values()), *orders, quantized)
         if key not in self._emitted:
             networks = {
                 id(architecture._resolved): (architecture.network, planned.plans[name])
                 for name, architecture in self.networks.items()
             }
-            self._emitted[key] = planned, compile_model(self._model, networks, planned.orders)
+            self._emitted[key] = (
+                planned,
+                compile_model(self._model, networks, planned.orders, quantized),
+            )
         return self._emitted[key][1]

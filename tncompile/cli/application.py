@@ -13,6 +13,7 @@ from typing import NoReturn
 from tncompile import __version__
 from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
+from tncompile.cli.comparing import compare
 from tncompile.cli.compiling import compile, cost
 from tncompile.cli.measuring import calibrate, explain_slow, tune
 from tncompile.cli.tensorizing import tensorize
@@ -24,7 +25,7 @@ from tncompile.language.diagnostics.spelling import closest
 COMMANDS = {
     each.name: each
     for each in (
-        *(check, compile, cost, tune, explain_slow, tensorize),
+        *(check, compile, cost, tune, explain_slow, tensorize, compare),
         *(fmt, explain, blocks, calibrate),
     )
 }

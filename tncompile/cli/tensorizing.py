@@ -11,7 +11,7 @@ from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, refused, say, show, waiting
 
 
-def _seed(text: str) -> int:
+def seed(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise UsageError(f"--seed takes a whole number, not {text!r}")
     return int(text)
@@ -46,7 +46,7 @@ def _tolerance(text: str) -> float:
             "the relative error that ranks are chosen for where lines leave them out",
             _tolerance,
         ),
-        option("--seed N", "of random starts (0)", _seed, default="0"),
+        option("--seed N", "of random starts (0)", seed, default="0"),
         option(
             "--memory-limit BYTES", "the most to use beside the model, like 2G", opt.memory_limit
         ),

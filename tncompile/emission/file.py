@@ -6,11 +6,12 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from tncompile.emission.module import constructor
 from tncompile.emission.module import properties as layers
+from tncompile.emission.module import quantized as quantizing
 from tncompile.emission.module.arguments import (
     BROADCAST,
     CHECKED_DTYPE,
@@ -38,10 +39,12 @@ from tncompile.initialization.draws import Initialization
 from tncompile.initialization.estimates import Estimate
 from tncompile.network.features import Features, features, weight_network
 from tncompile.network.model import TensorNetwork
+from tncompile.network.packing import Quantization, packings, stored
 from tncompile.planning.plan import ContractionPlan
 from tncompile.program import operations as op
 from tncompile.program import queries
 from tncompile.program.program import TensorProgram
+from tncompile.program.quantizing import dequantized
 from tncompile.program.variants import Branches
 
 MAGNITUDE = '''\
@@ -150,9 +153,12 @@ def emit(
     *,
     sharded: Sharded | None = None,
     weigh: MakeProgram = lambda _: None,
+    quantized: Quantization | None = None,
 ) -> GeneratedModule:
     """The file of one network, see `emit_class`; equal arguments give equal bytes."""
-    source = emit_class(network, plan, branches, initialization, sharded=sharded, weigh=weigh)
+    source = emit_class(
+        network, plan, branches, initialization, sharded=sharded, weigh=weigh, quantized=quantized
+    )
     return write_file((source,))
 
 
@@ -164,21 +170,28 @@ def emit_class(
     *,
     sharded: Sharded | None = None,
     weigh: MakeProgram = lambda _: None,
+    quantized: Quantization | None = None,
 ) -> ClassSource:
     """The class of a network, its folded twin, and what they need of a file around them.
 
     A `sharded` module runs that program, for any size of a leg; its style stands behind it.
     `weigh` plans and lowers the network of the dense weight; without it there is no such property.
+    Large tensors are integers and scales where `quantized` says so, which no sharded module has.
     """
     name = identifier(network.name)
-    members = whole = ParameterAccess(network.parameters)
+    packed = packings(network, quantized)
+    assert sharded is None or not packed
+    members = whole = ParameterAccess(stored(network.parameters, packed), packed=packed)
     style: list[list[str]] = []
     local_functions: list[str] = []
     attribute: list[str] = []
     if sharded is None:
-        straight = Option(branches.whole, branches.whole)
-        modes = planned(branches.training), planned(branches.inference)
-        chosen = dispatch(network, straight, *modes, branches.repeats)
+        straight = Option(dequantized(branches.whole, packed), branches.whole)
+        training, inference = (
+            tuple(replace(each, program=dequantized(each.program, packed)) for each in options)
+            for options in (planned(branches.training), planned(branches.inference))
+        )
+        chosen = dispatch(network, straight, training, inference, branches.repeats)
         forward = write_forward(network, chosen, members)
     else:
         split, option = sharded.sharding, Option(sharded.program, sharded.program)
@@ -188,13 +201,17 @@ def emit_class(
         style, attribute = [sharding.write_style(split)], sharding.write_attribute(split)
         local_functions = sharding.write_local_functions(split)
     layer = features(network)
-    properties = None if layer is None else _properties(network, layer, weigh)
+    properties = None if layer is None else _properties(network, layer, weigh, members)
     twin = folded(network, name, branches.folded, plan.batch, layer, weigh)
+    computed = dequantized(twin.folding.precomputed, packed)
+    twin = replace(twin, folding=replace(twin.folding, precomputed=computed))
     programs = [method.program for method in (*chosen.methods, *twin.chosen.methods)]
     programs.append(twin.folding.precomputed)
     rescaling = initialization.rescaling
     if rescaling is not None and not isinstance(rescaling.measure, Estimate):
-        programs.append(rescaling.measure)
+        measure = dequantized(rescaling.measure, packed)
+        programs.append(measure)
+        initialization = replace(initialization, rescaling=replace(rescaling, measure=measure))
     bare = needs_like(network, members)
     branching = chosen.branching or twin.chosen.branching
     methods = [
@@ -203,7 +220,7 @@ def emit_class(
         *write_reset_parameters(initialization, members),
         *constructor.write_accessors(members),
         *layers.write_properties(properties, whole),
-        layers.write_repr(network, properties, f"{network.parameter_count:,} parameters"),
+        layers.write_repr(network, properties, quantizing.count_text(network, packed)),
         *forward,
         write_fold(network, twin, whole),
     ]
@@ -214,6 +231,9 @@ def emit_class(
     module = class_(f"{name}(nn.Module)", body, methods)
     classes = [*style, module, write_folded_class(network, twin, name)]
     functions = _functions(network, programs, members, bool(chosen.repeats)) + local_functions
+    if properties is not None and properties.weight is not None:
+        programs.append(properties.weight[1])
+    functions += quantizing.write_functions(packed.values(), programs)
     if any(" = _checked_id(" in line for lines in classes for line in lines):
         functions.insert(functions.index(CHECKED_IDS) + 1, CHECKED_ID)
     return ClassSource(
@@ -330,10 +350,14 @@ def _functions(
     return [text for text, need in needed.items() if need]
 
 
-def _properties(network: TensorNetwork, layer: Features, weigh: MakeProgram) -> Properties:
+def _properties(
+    network: TensorNetwork, layer: Features, weigh: MakeProgram, members: ParameterAccess
+) -> Properties:
     """What the class has in common with a layer of torch."""
-    reserved = frozenset(parameter.family for parameter in network.parameters)
+    reserved = frozenset(parameter.family for parameter in members.parameters)
     weight = weight_network(network, layer)
     program = None if weight is None else weigh(weight.network)
-    contracted = None if weight is None or program is None else (weight, program)
+    contracted = None
+    if weight is not None and program is not None:
+        contracted = weight, dequantized(program, members.packed)
     return Properties(network, layer, reserved, contracted, network.biases)

@@ -313,6 +313,19 @@ def _arithmetic(state: Interpreter, operation: op.Arithmetic) -> Tensor:
             assert_never(operation)
 
 
+@evaluates(op.Unpack, op.Dequantize)
+def _dequantized(state: Interpreter, operation: op.Unpack | op.Dequantize) -> Tensor:
+    match operation:
+        case op.Unpack(_, source):
+            packed = state.names[source].to(torch.int16)
+            return torch.cat([packed % 16, packed // 16], -1).to(torch.int8) - 8
+        case op.Dequantize(_, codes, scale):
+            scales = state.names[scale]
+            return state.names[codes].to(scales.dtype) * scales
+        case _:
+            assert_never(operation)
+
+
 @evaluates(op.Embedding, op.Gather, op.OneHot)
 def _looked_up(state: Interpreter, operation: op.Embedding | op.Gather | op.OneHot) -> Tensor:
     ids = state.names[operation.ids]

@@ -303,6 +303,20 @@ class Log(Unary, is_detached=True, is_elementwise=True):
     axes: tuple[int, ...]
 
 
+class Unpack(Unary, has_free_shape=True):
+    """Integers of four bits, from -8 to 7, of bytes that hold two each along the last axis.
+
+    The low halves come first, then the high ones: an axis twice as long, in eight bits.
+    """
+
+
+class Dequantize(SingleResult, is_elementwise=True):
+    """Integers `codes` times a floating `scale` of equal rank, axes of length 1 broadcast."""
+
+    codes: Use
+    scale: Use
+
+
 Arithmetic = Multiply | Add | Sum | Times | Magnitude | Divide | Log | UnravelIndex | RavelIndex
 """Operations on numbers that are one expression of torch."""
 

@@ -191,6 +191,33 @@ def _sum(call: Call, operation: op.Sum) -> OpResult:
     return OpResult(kernels.sum(source, axes, call.shape), backward)
 
 
+@simulates(op.Unpack)
+def _unpack(call: Call, _: op.Unpack) -> OpResult:
+    """The halves of each byte, joined, then shifted to both sides of zero."""
+    kernels, (packed,) = call.kernels, call.operands
+    for _call in range(5):
+        kernels.call()
+    halves = [kernels.new(packed.shape, 1) for _ in range(2)]
+    for half in halves:
+        kernels.stream(packed, half, flops=half.count)
+    joined = kernels.new(call.shape, 1)
+    kernels.copied(joined)
+    for half in halves:
+        kernels.memory.free(half)
+    result = kernels.new(call.shape, 1)
+    kernels.stream(joined, result, flops=result.count)
+    kernels.memory.free(joined)
+    return OpResult(result)
+
+
+@simulates(op.Dequantize)
+def _dequantize(call: Call, _: op.Dequantize) -> OpResult:
+    """One pass; scales are buffers, which get no gradient."""
+    codes, scale = call.operands
+    call.kernels.call()
+    return OpResult(call.kernels.elementwise(codes, scale))
+
+
 @simulates(op.Times)
 def _times(call: Call, _: op.Times) -> OpResult:
     kernels = call.kernels

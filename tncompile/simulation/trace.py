@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tncompile.machine.profile import MachineProfile
-from tncompile.network.model import TensorNetwork
+from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.packing import Codes
 from tncompile.program.operations import Argument
 from tncompile.program.program import TensorProgram
 from tncompile.simulation.kernels import ID_WIDTH, KernelModel, OpCost
@@ -70,6 +71,11 @@ def passed_on(network: TensorNetwork) -> frozenset[str]:
     )
 
 
+def entry_width(parameter: Parameter, width: int) -> int:
+    """The bytes of an entry of a parameter, at so many for a real number."""
+    return 1 if isinstance(parameter, Codes) else width * (1 + parameter.complex)
+
+
 def trace(
     network: TensorNetwork,
     program: TensorProgram,
@@ -94,7 +100,7 @@ def trace(
     memory = kernels.memory
     layouts = strides or {}
     parameters = {
-        p.key: memory.new(p.shape, width * (1 + p.complex), layouts.get(p.key))
+        p.key: memory.new(p.shape, entry_width(p, width), layouts.get(p.key))
         for p in network.parameters
     }
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)

@@ -11,7 +11,7 @@ import gc
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median, quantiles
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any, cast
@@ -58,7 +58,7 @@ class Timing:
     """Seconds of one run: the median of some readings, and their quartiles.
 
     `share` is the part of that time in which a processor worked for us: less than 1 where others
-    took it away.
+    took it away. `times` are the readings themselves, a round each.
     """
 
     seconds: float
@@ -66,6 +66,7 @@ class Timing:
     high: float
     readings: int
     share: float = 1.0
+    times: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def spread(self) -> float:
@@ -129,7 +130,7 @@ def time_in_turn(
     for times, ours in zip(readings, worked, strict=True):
         low, middle, high = quantiles(times, n=4)
         share = 1.0 if waits else min(1.0, ours / (sum(times) or 1.0))
-        timings.append(Timing(middle, low, high, len(times), share))
+        timings.append(Timing(middle, low, high, len(times), share, tuple(times)))
     return tuple(timings)
 
 

@@ -197,13 +197,13 @@ def _tensors(
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no config": (lambda f: (f / "config.json").unlink(), "config.json"),
-    "config is a list": (_write("config.json", b"[]"), "not that of a tensorized model"),
-    "config is deep": (_write("config.json", b"[" * 100_000), "config.json is no JSON"),
-    "config is no text": (_write("config.json", b"\xff\xfe"), "no text in UTF-8"),
-    "another version": (_edit("config.json", '"version": 1', '"version": 99'), "of version 1"),
+    "no config": (lambda f: (f / "tncompile.json").unlink(), "tncompile.json"),
+    "config is a list": (_write("tncompile.json", b"[]"), "not that of a tensorized model"),
+    "config is deep": (_write("tncompile.json", b"[" * 100_000), "tncompile.json is no JSON"),
+    "config is no text": (_write("tncompile.json", b"\xff\xfe"), "no text in UTF-8"),
+    "another version": (_edit("tncompile.json", '"version": 1', '"version": 99'), "of version 1"),
     "code in the config": (
-        _write("config.json", b'{"version": 1, "model": "os:mkdir(\'exploded\')"}'),
+        _write("tncompile.json", b'{"version": 1, "model": "os:mkdir(\'exploded\')"}'),
         "no `module:callable`",
     ),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "cannot be read"),

@@ -221,6 +221,53 @@ def test_parameters_are_read_where_they_stood(made: Made) -> None:
     assert keys == [f"experts.networks.{part}.{key}" for part in parts for key in "ABC"]
 
 
+class Twins(nn.Module):
+    """A table under two names and a head that are tied, as T5 has them; one that scales."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.shared, self.decoder = nn.Embedding(12, 8), nn.ModuleDict({"e": nn.Embedding(12, 8)})
+        self.scaled = Scaled(12, 8)
+        self.head = nn.Linear(8, 12, bias=False)
+        self.scaled.scale = scale
+        for each in (self.decoder["e"], self.scaled, self.head):
+            each.weight = self.shared.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.shared(ids) + self.decoder["e"](ids) + self.scaled(ids))
+        return out
+
+
+class Scaled(nn.Embedding):
+    scale = 1.0
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input) * self.scale
+
+
+def test_tables_of_one_weight_become_one_module_and_others_read_it() -> None:
+    model, ids = Twins(3.0), torch.tensor([[1, 5], [0, 11]])
+    done = rewritten(model, 'embedding "shared" -> TTEmbedding(ranks = 64)')
+    assert done.model.decoder["e"] is done.model.shared  # type: ignore[index]
+    assert isinstance(done.model.scaled, Scaled)
+    torch.testing.assert_close(done.model(ids), model(ids), atol=1e-5, rtol=1e-5)
+    (row,) = done.report.rows
+    assert (row.names, row.readers) == (("shared", "decoder.e"), ("scaled", "head"))
+    lines = 'parameter "scaled.weight" -> LowRank(8, 12, rank = 8, with_bias = false)'
+    done = rewritten(model, lines)
+    torch.testing.assert_close(done.model(ids), model(ids), atol=1e-5, rtol=1e-5)
+    assert len(list(done.model.parameters())) == 2
+    with pytest.raises(tncompile.CompileError, match="TN701"):
+        rewritten(model, 'embedding "scaled" -> TTEmbedding')
+
+
+def test_a_module_of_the_name_that_networks_take() -> None:
+    model = nn.Module()
+    model.networks, model.w = nn.Linear(2, 2), nn.Parameter(torch.ones(3, 4, 5))
+    with pytest.raises(ValueError, match="`w`: a Module has a `networks` of its own"):
+        rewritten(model, 'parameter "w" -> Experts(3, 4, 5, rank = 2)')
+
+
 def test_a_model_that_is_one_layer() -> None:
     model = nn.Linear(6, 4)
     done = rewritten(model, 'linear "*" -> LowRank(rank = 4)')

@@ -11,6 +11,7 @@ from tncompile.emission.text.identifiers import Names, hidden
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import INDENT, TAB, comment_lines, indented, string
 from tncompile.network.model import Parameter
+from tncompile.network.packing import Codes
 
 DESCRIBED = '''\
 def _described(tensor: Tensor) -> str:
@@ -259,7 +260,8 @@ def write_init(
         empty = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {empty}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
-    names.exactly("empty_complex")
+    for kind in ("complex", "int8", "uint8"):
+        names.exactly(f"empty_{kind}")
     for _, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += declare(list(group), names)
     body.append("self.reset_parameters()")
@@ -282,6 +284,12 @@ def write_empty(parameters: Sequence[Parameter]) -> list[str]:
             "    return torch.empty(shape, device=device, dtype=_complex(dtype))",
             "",
         ]
+    for dtype in dict.fromkeys(each.dtype for each in parameters if isinstance(each, Codes)):
+        lines += [
+            f"def empty_{dtype}(*shape: int) -> Tensor:",
+            f"    return torch.empty(shape, device=device, dtype=torch.{dtype})",
+            "",
+        ]
     return lines
 
 
@@ -298,6 +306,8 @@ def declare(members: list[Parameter], names: Names) -> list[str]:
     """A tensor, or a family as `self.G.add(…, k)` in loops over equal shapes."""
     first = members[0]
     name, empty = first.family, "empty_complex" if first.complex else "empty"
+    if isinstance(first, Codes):
+        empty = f"empty_{first.dtype}"
     if first.subscripts:
         lines = comment_lines(first.written, indent=INDENT)
         holder = f"self.{name}"
@@ -317,7 +327,7 @@ def declare(members: list[Parameter], names: Names) -> list[str]:
             head, tail = f"self.register_buffer({string(name)}, {empty}(", "))"
         case _:
             head, tail = f"self.{name} = nn.Parameter({empty}(", "))"
-    legs = ", ".join(" ".join(axis) for axis in first.axes)
+    legs = ", ".join(" ".join(axis).lstrip("|") or "1" for axis in first.axes)
     return writer.assignment(head, [str(size) for size in first.shape], tail, legs)
 
 

@@ -7,11 +7,13 @@ from itertools import groupby
 
 from tncompile.emission.module.contraction_order import size_names, write_order
 from tncompile.emission.module.dispatch import Dispatch
+from tncompile.emission.module.quantized import described
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import batch_name, window_lengths
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.emission.text.writer import WIDTH, compact, filled
 from tncompile.network.model import DOTS, TensorNetwork
+from tncompile.network.packing import Codes
 from tncompile.network.windows import Window
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.wording import SHOWN
@@ -42,6 +44,8 @@ def write_docstring(
     """
     lines = [*_doc(network), "", *filled(_equation(network), ROOM, hanging="    ")]
     if network.parameters:
+        if members.packed:
+            lines += ["", *filled(described(tuple(members.packed.values())), ROOM)]
         lines += ["", "Parameters, by key in the state dict:", *_parameters(network, members)]
     programs = [method.program for method in chosen.methods]
     if chosen.branching:
@@ -135,18 +139,24 @@ def _equation(network: TensorNetwork) -> str:
 def _parameters(network: TensorNetwork, members: ParameterAccess) -> list[str]:
     """Key, shape and legs, members of a family with one shape on one line."""
     uses = Counter(tensor.source for tensor in network.tensors)
+    scales = {packing.scale.key for packing in members.packed.values()}
     rows: list[tuple[str, str, str]] = []
     for _, group in groupby(
         members.parameters, lambda p: (p.family, p.subscripts[:-1], p.shape, p.frozen)
     ):
         first, *others = group
         key = f"{first.key} … {others[-1].key}" if others else first.key
-        legs = ", ".join(" ".join(axis) for axis in first.axes)
+        legs = ", ".join(" ".join(axis).lstrip("|") or "1" for axis in first.axes)
         if others:
             legs += " …"
         elif uses[first.key] > 1:
             legs += f" (used {uses[first.key]} times)"
-        rows.append((key, shape_text(first.shape), legs + " (frozen)" * first.frozen))
+        kind = " (frozen)" * first.frozen
+        if isinstance(first, Codes):
+            kind = f" ({first.dtype})"
+        elif first.key in scales:
+            kind = ""
+        rows.append((key, shape_text(first.shape), legs + kind))
     lines = table(rows[:SHOWN])
     return lines + [f"    … and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN)
 

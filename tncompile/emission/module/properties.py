@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tncompile.emission.module.forward import given_text, shapes_text
 from tncompile.emission.module.probing import Probe
@@ -132,7 +132,7 @@ def _weight(
 ) -> list[str]:
     """The method that contracts the parameters alone, in their own dtype."""
     names = Names(["self", "kind"])
-    like = replace(members, parameters=weight.network.parameters).real
+    like = members.only(weight.network.parameters).real
     products = any(step.operation.autocasts for step in program.steps)
     scope = Scope(names, members, {}, {}, f"{like}.dtype", f"{like}.device")
     written = write_steps(program, scope, indent=INDENT + 4 * products)

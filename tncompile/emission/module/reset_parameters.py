@@ -102,7 +102,13 @@ def _norm(program: TensorProgram, members: ParameterAccess) -> list[str]:
 
 def _real(members: ParameterAccess, key: str) -> str:
     """A tensor with the dtype and device of inputs: a parameter, or its real parts."""
+    key = _floating(key, members)
     return members.read(key) + ".real" * members.by_key[key].complex
+
+
+def _floating(key: str, members: ParameterAccess) -> str:
+    """What is rescaled with a parameter: itself, or the scale of what is packed."""
+    return members.packed[key].scale.key if key in members.packed else key
 
 
 def _estimate(estimate: Estimate, like: str) -> list[str]:
@@ -155,18 +161,43 @@ def _constant(value: float) -> str:
 
 def _draws(draws: dict[str, Draw], members: ParameterAccess) -> list[str]:
     """A statement, or a loop over parameters that start alike, for each draw."""
-    alike: dict[tuple[Draw, bool], list[str]] = {}
+    alike: dict[tuple[Draw, bool, tuple[int, ...]], list[str]] = {}
     for key, draw in draws.items():
-        shape = members.by_key[key].shape
+        packing = members.packed.get(key)
+        shape = members.by_key[key].shape if packing is None else packing.parameter.shape
         split = isinstance(draw, drawn.NearIdentity) and draw.legs != shape
-        alike.setdefault((draw, split), []).append(key)
+        alike.setdefault((draw, split, () if packing is None else shape), []).append(key)
     lines: list[str] = []
-    for (draw, split), keys in alike.items():
-        if len(keys) == 1:
+    for (draw, split, packed_shape), keys in alike.items():
+        if packed_shape:
+            lines += _stored(keys, packed_shape, _start("tensor", draw, split), members)
+        elif len(keys) == 1:
             lines += _start(members.read(keys[0]), draw, split)
         else:
             lines += [*_loop(keys, members), *indented(_start("tensor", draw, split))]
     return lines
+
+
+def _stored(
+    keys: Sequence[str], shape: tuple[int, ...], start: list[str], members: ParameterAccess
+) -> list[str]:
+    """Draws that are kept as codes and scales, in a loop where there are several."""
+    codes = [members.packed[key].codes.key for key in keys]
+    scales = [members.packed[key].scale.key for key in keys]
+    sizes = ", ".join(map(str, shape))
+
+    def body(codes: str, scale: str) -> list[str]:
+        return [f"tensor = {scale}.new_empty({sizes})", *start, f"_store(tensor, {codes}, {scale})"]
+
+    if len(keys) == 1:
+        return body(members.read(codes[0]), members.read(scales[0]))
+    lists: list[str] = []
+    for each in (codes, scales):
+        items = members.listed(each)
+        alone = len(items) == 1 and items[0].startswith("*")
+        lists.append(items[0][1:] if alone else f"[{', '.join(items)}]")
+    head = call("for codes, scale in zip(", [*lists, "strict=True"], "):")
+    return [*head, *indented(body("codes", "scale"))]
 
 
 def _loop(keys: Sequence[str], members: ParameterAccess) -> list[str]:
@@ -219,6 +250,7 @@ def _rescale(rescaling: Rescaling, members: ParameterAccess, measured: str) -> l
         f"scale = torch.exp({power})  # of each of {rescaling.uses} factors",
         f"scale = torch.where({measured}.isfinite(), scale, 1.0)",
     ]
-    if len(rescaling.keys) == 1:
-        return [*lines, f"{members.read(rescaling.keys[0])}.mul_(scale)"]
-    return [*lines, *_loop(rescaling.keys, members), "    tensor.mul_(scale)"]
+    keys = [_floating(key, members) for key in rescaling.keys]
+    if len(keys) == 1:
+        return [*lines, f"{members.read(keys[0])}.mul_(scale)"]
+    return [*lines, *_loop(keys, members), "    tensor.mul_(scale)"]

@@ -216,6 +216,17 @@ def _arithmetic(operation: op.Arithmetic, site: Site) -> Text:
             assert_never(operation)
 
 
+@writes(op.Unpack, op.Dequantize)
+def _dequantized(operation: op.Unpack | op.Dequantize, site: Site) -> Text:
+    match operation:
+        case op.Unpack(_, source):
+            return Text("_int4(", (site.read(source),), ")")
+        case op.Dequantize(_, codes, scale):
+            return Text(f"{site.read(codes)} * {site.read(scale)}")
+        case _:
+            assert_never(operation)
+
+
 @writes(op.MatMul)
 def _matmul(operation: op.MatMul, site: Site) -> Text:
     matrices = len(site.program.values[operation.result].shape) == 2

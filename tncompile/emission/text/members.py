@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 
 from tncompile.emission.text.identifiers import hidden
 from tncompile.emission.text.writer import listings, string
 from tncompile.network.model import Parameter
+from tncompile.network.packing import Codes, Packing, stored
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class ParameterAccess:
 
     `cast` is put behind what is read: `.to(dtype)`. `around` has the function that is put around a
     parameter, by key: `_local`. `lists` are the families that are an `nn.ParameterList`, each with
-    the number of its members.
+    the number of its members. Tensors that are `packed`, by key, are stored as codes and a scale,
+    which are among the parameters in their place.
     """
 
     parameters: tuple[Parameter, ...]
     cast: str = ""
     around: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, int] = field(default_factory=dict)
+    packed: Mapping[str, Packing] = field(default_factory=dict)
 
     @cached_property
     def by_key(self) -> dict[str, Parameter]:
@@ -36,7 +39,8 @@ class ParameterAccess:
         """What holds some tensor, and under which key: `("self", "c")`; quick to read if it can."""
         if not self.parameters:
             return None
-        first = min(self.parameters, key=lambda parameter: len(parameter.subscripts))
+        numbers = (each for each in self.parameters if not isinstance(each, Codes))
+        first = min(numbers, key=lambda parameter: len(parameter.subscripts))
         if not first.subscripts:
             return "self", first.family
         *outer, last = map(str, first.subscripts)
@@ -47,7 +51,8 @@ class ParameterAccess:
     @property
     def real(self) -> str:
         """A tensor with the dtype of real ones: the first, or the real parts of a complex one."""
-        first = next((each for each in self.parameters if not each.complex), None)
+        numbers = (each for each in self.parameters if not isinstance(each, Codes))
+        first = next((each for each in numbers if not each.complex), None)
         return self.read(first.key) if first else f"{self.read(self.parameters[0].key)}.real"
 
     @property
@@ -55,9 +60,14 @@ class ParameterAccess:
         """Whether one of them is complex."""
         return any(parameter.complex for parameter in self.parameters)
 
+    def only(self, parameters: Sequence[Parameter]) -> ParameterAccess:
+        """The same of these parameters of the network alone."""
+        return replace(self, parameters=stored(parameters, self.packed))
+
     def read(self, key: str) -> str:
-        """The expression of one parameter."""
-        return self._uncast(self.by_key[key]) + self.cast
+        """The expression of one parameter; codes have the type of their own."""
+        parameter = self.by_key[key]
+        return self._uncast(parameter) + self.cast * (not isinstance(parameter, Codes))
 
     def whole(self, family: str) -> str:
         """The expression of a family, or of a tensor that is none."""
@@ -71,9 +81,10 @@ class ParameterAccess:
     def stack(self, keys: Sequence[str]) -> tuple[str, tuple[str, ...], str]:
         """The call that stacks parameters along a new first axis: head, items, tail."""
         items = tuple(self.listed(keys))
+        cast = self.cast * (not isinstance(self.by_key[keys[0]], Codes))
         if len(items) == 1 and items[0].startswith("*self") and not self.lists:
-            return "torch.stack(", (items[0][1:],), f"){self.cast}"
-        return "torch.stack([", items, f"]){self.cast}"
+            return "torch.stack(", (items[0][1:],), f"){cast}"
+        return "torch.stack([", items, f"]){cast}"
 
     def listed(self, keys: Sequence[str]) -> list[str]:
         """The items between the brackets of a list of parameters.

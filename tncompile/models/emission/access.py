@@ -35,12 +35,13 @@ class Access:
     """The parts and tensors of a model by family.
 
     `functions` are the names of foreign functions by path; `replaced` are parts that a loop has
-    other names for.
+    other names for. Large tensors of networks are not there as such where they are `quantized`.
     """
 
     model: ResolvedModel
     functions: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
+    quantized: bool = False
     families: dict[str, dict[Key, Part]] = field(default_factory=dict, init=False)
     """The parts of the model that are modules of its own; shared ones once."""
     levels: dict[tuple[str, Key], list[int]] = field(default_factory=dict, init=False)

@@ -46,13 +46,17 @@ _LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
 """Names inside `__init__`, where classes are called."""
 
 
-def emit_model(model: ResolvedModel, networks: MakeNetwork, orders: Orders) -> GeneratedModule:
+def emit_model(
+    model: ResolvedModel, networks: MakeNetwork, orders: Orders, *, quantized: bool = False
+) -> GeneratedModule:
     """The file of a model; equal arguments give equal bytes.
+
+    Large tensors of networks are codes and scales where they are `quantized`.
 
     Models are told apart by what they compute: those that differ in nothing but the arguments that
     they were made with are one class.
     """
-    classes = _Classes(networks, find_splits(model), orders)
+    classes = _Classes(networks, find_splits(model), orders, quantized)
     if causal_size(model) is not None:
         classes.stepping = {id(each) for each in classes.steps.reached(model)}
     root = classes.of(model, inner=False)
@@ -80,6 +84,7 @@ class _Classes:
     networks: MakeNetwork
     splits: Splits
     orders: Orders
+    quantized: bool = False
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -153,7 +158,7 @@ class _Written:
         imports = classes.imports
         foreign = [part.callee for part in model.parts if isinstance(part.callee, Extern)]
         called = {each.path: imports.name(each.path) for each in foreign}
-        self.access = Access(model, called)
+        self.access = Access(model, called, quantized=classes.quantized)
         tensors = self.access.tensors
         classes.cells |= {id(e.part.callee) for e in model.operations if isinstance(e, Scan)}
         callees = [part.callee for part in model.parts if not part.outer]

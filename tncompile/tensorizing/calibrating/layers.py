@@ -36,7 +36,10 @@ class Layer:
 
 
 def layer_of(module: nn.Module) -> Layer | None:
-    """What kind of layer a module is; None for one without a real weight of a known kind."""
+    """What kind of layer a module is; None for one without a real weight of a known kind.
+
+    Classes of their own that compute something else, an embedding with a scale for one, are none.
+    """
     import torch
     from torch import nn
 
@@ -45,6 +48,9 @@ def layer_of(module: nn.Module) -> Layer | None:
         return None
     if isinstance(weight, nn.UninitializedParameter):
         return None
+    for cls in (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d):
+        if isinstance(module, cls) and type(module).forward is not cls.forward:
+            return None
     if isinstance(module, nn.Linear):
         return Layer("linear", module.in_features, module.out_features)
     if isinstance(module, nn.Embedding):

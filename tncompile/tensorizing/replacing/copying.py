@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tncompile.tensorizing.originals.companions import settle_ties
 from tncompile.tensorizing.replacing.dense_views import View, expose
 from tncompile.tensorizing.rewriting.layers import Layer
 
@@ -35,14 +36,17 @@ def copied(
     memo: dict[int, Any] = dict(kept)
     for each in standing:
         memo[id(each.layer.weight)] = nn.Parameter(torch.empty(0))
-        if each.layer.module is not None:
-            memo[id(each.layer.module)] = each.module
+        for module in (each.layer.module, *each.layer.twins):
+            if module is not None:
+                memo[id(module)] = each.module
     try:
         copy = deepcopy(model, memo)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"the model cannot be copied: {error}") from error
     for each in standing:
         expose_readers(copy, each)
+    if standing:
+        settle_ties(copy)
     return copy
 
 

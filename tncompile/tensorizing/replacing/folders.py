@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tncompile.tensorizing.replacing.tensorized import Tensorized
     from tncompile.tensorizing.rewriting.replacements import Replacement
 
-CONFIG, SOURCE, WEIGHTS = "config.json", "model.tn", "model.safetensors"
+CONFIG, SOURCE, WEIGHTS = "tncompile.json", "model.tn", "model.safetensors"
 NETWORKS, REPORT = "networks", "report"
 
 VERSION = 1
@@ -32,6 +32,11 @@ LARGEST_TEXT = 2**24
 
 def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | None) -> None:
     """What `Tensorized.save` does."""
+    from tncompile.tensorizing.originals.companions import (
+        copy_companions,
+        is_pretrained,
+        pretrained_files,
+    )
     from tncompile.tensorizing.replacing.skeletons import is_reference
     from tncompile.tensorizing.replacing.source import written_source
     from tncompile.tensorizing.replacing.weights import require_equal, write_weights
@@ -57,6 +62,11 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
             path = temporary / NETWORKS / f"{each.replacement.block.name}.py"
             if not path.exists():
                 _write(path, each.architecture.source(search="fast"))
+        if is_pretrained(done.model):
+            for name, text in pretrained_files(done.model, source).items():
+                _write(temporary / name, text)
+            require_equal(_built(temporary), done.model)
+            copy_companions(done.model, temporary)
         temporary.chmod(0o777 & ~umask())
         os.replace(temporary, target)
     except BaseException:
@@ -74,6 +84,9 @@ def load_model(
     that it has do not count. In a copy of it the layers that `model.tn` names are replaced by its
     networks, which are compiled anew, and all tensors come from `model.safetensors`. A folder may
     name what makes its model; that is not imported unless you pass it.
+    Models of transformers need no `model`: their `config.json` says what they are, and
+    transformers, an extra, builds them. A folder of transformers with a dense model is read, too:
+    safetensors alone, no code of the folder, nothing from elsewhere.
     Raises ValueError for a folder that is damaged or does not fit the model, `CompileError` for
     mistakes in its networks, and `OSError` where it cannot be read.
 
@@ -88,16 +101,45 @@ def load_model(
     >>> torch.equal(again(torch.ones(2, 8)), done.model(torch.ones(2, 8)))
     True
     """
+    from tncompile.tensorizing.originals.pretrained import is_pretrained_folder, read_pretrained
     from tncompile.tensorizing.replacing.skeletons import made_model
 
     path = Path(folder)
+    pretrained = is_pretrained_folder(path)
+    if pretrained and not (path / CONFIG).exists():
+        if model is not None:
+            raise ValueError(f"{folder} is a folder of transformers, which says what its model is")
+        return read_pretrained(path)
     named = _config(path)
+    if model is None and pretrained:
+        return _built(path)
     if model is None:
         words = "give what makes its model: model=…"
         if named is not None:
             words = f"it names {named!r}, which is imported only if you say so: model={named!r}"
         raise ValueError(f"{folder} holds no code: {words}")
     return _read(path, made_model(model))[0]
+
+
+def _built(folder: Path) -> nn.Module:
+    """The model of transformers in a folder, as transformers itself reads it."""
+    from tncompile.tensorizing.originals.pretrained import (
+        imported_transformers,
+        load,
+        model_class,
+        pretrained_config,
+        require_safetensors,
+        require_whole,
+    )
+
+    imported_transformers()
+    from tncompile.tensorizing.replacing.quantizer import register
+
+    register()
+    require_safetensors(folder)
+    model, told = load(model_class(folder, pretrained_config(folder)), folder)
+    require_whole(told, folder)
+    return model
 
 
 def _config(folder: Path) -> str | None:

@@ -19,7 +19,7 @@ def made_model(source: nn.Module | Callable[[], object] | str) -> nn.Module:
     if isinstance(source, nn.Module):
         return source
     name = source if isinstance(source, str) else getattr(source, "__name__", "the callable")
-    make = _imported(source) if isinstance(source, str) else source
+    make = imported(source) if isinstance(source, str) else source
     if isinstance(make, nn.Module):
         return make
     if not callable(make):
@@ -42,9 +42,12 @@ def is_reference(text: object) -> bool:
     return bool(colon) and all(part.isidentifier() for part in parts)
 
 
-def _imported(reference: str) -> object:
+def imported(reference: str, what: str = "a model") -> object:
+    """What a text like `module:callable` names; the module is imported, also from the working
+    directory. Raises ValueError where that fails.
+    """
     if not is_reference(reference):
-        raise ValueError(f"a model is named as `module:callable`, not {reference!r}")
+        raise ValueError(f"{what} is named as `module:callable`, not {reference!r}")
     module, _, attribute = reference.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tncompile.choosing import Choice
+from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
 from tncompile.tensorizing.replacing.report import Report, Row
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile.spec import Spec
+    from tncompile.tensorizing.resuming.fits import Fits, Part, Stored
     from tncompile.tensorizing.rewriting.replacements import Replacement
     from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
@@ -43,16 +46,18 @@ class Tensorized:
         """Write a folder that `load_model` reads: weights, networks, emitted Python, the report.
 
         It holds `model.safetensors`, `model.tn` (the networks, and a rewrite with the names of the
-        layers), `networks/*.py`, `report.txt`, `report.json` and `config.json`, which names the
-        `model`, a `"module:callable"` that makes the original one, for those who read it. It
-        appears whole or not at all, after it was read again and every tensor was compared. Raises
-        ValueError where it is there already and not empty, and for state that is no tensor;
-        `OSError` where it cannot be written.
+        layers), `networks/*.py`, `report.txt`, `report.json` and `tncompile.json`, which names the
+        `model`, a `"module:callable"` that makes the original one, for those who read it. Of a
+        model of transformers also `config.json`, by which transformers loads the folder after
+        `import tncompile.transformers`, and what was in the folder that the model came from: files
+        of the tokenizer, licenses. It appears whole or not at all, after it was read again and
+        every tensor was compared. Raises ValueError where it is there already and not empty, and
+        for state that is no tensor; `OSError` where it cannot be written.
 
         >>> from pathlib import Path
         >>> done.save("saved")
         >>> sorted(path.name for path in Path("saved").iterdir())[:3]
-        ['config.json', 'model.safetensors', 'model.tn']
+        ['model.safetensors', 'model.tn', 'networks']
         """
         from tncompile.tensorizing.replacing.folders import write_folder
 
@@ -67,6 +72,7 @@ def tensorize(
     seed: int = 0,
     tolerance: float | None = None,
     memory_limit: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Tensorized:
     """A copy of a model whose layers are replaced by networks, fitted to their weights.
@@ -77,10 +83,14 @@ def tensorize(
     reads it off the network. `moments`, from `calibrate`, give the layers that they know a metric.
     With a `tolerance`, ranks that a line leaves out are the smallest that reach that relative
     error; otherwise they are those of the block. `progress` is called with layers done and to do.
+    `checkpoint` is a folder in which each layer is kept once it is fitted: a run that was killed
+    goes on from there, and ends with the same model to the bit. A fit counts only for the same
+    weight, network, metric, tolerance and seed; a damaged file is warned of, and fitted anew.
     The model is not changed.
     Raises `CompileError` for a wrong rewrite (TN701: a pattern matches nothing, TN702: a network
     does not fit a weight), ValueError for a weight that cannot be fitted, for moments of another
-    model, and where more than `memory_limit` bytes are needed beside it: it says how many.
+    model, for a `checkpoint` of something else, and where more than `memory_limit` bytes are needed
+    beside the model: it says how many; `OSError` where a checkpoint cannot be written.
 
     >>> tncompile.tensorize(net, small, memory_limit=2**20).model(torch.ones(2, 8)).shape
     torch.Size([2, 8])
@@ -89,6 +99,7 @@ def tensorize(
 
     from tncompile.tensorizing.replacing.copying import copied, skeleton
     from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
+    from tncompile.tensorizing.resuming.fits import Fits
     from tncompile.tensorizing.rewriting.replacements import replacements
     from tncompile.tensorizing.rewriting.rewrite import read_rewrite
 
@@ -102,14 +113,15 @@ def tensorize(
     if memory_limit is not None and (needed := memory_needed(model, found)) > memory_limit:
         limit = written_bytes(memory_limit)
         raise ValueError(f"about {written_bytes(needed)} are needed, the limit is {limit}")
+    fits = None if checkpoint is None else Fits.at(checkpoint)
     placed: list[Placed] = []
     rows: list[Row] = []
     for place, each in enumerate(found):
         if progress is not None:
             progress(place, len(found))
-        made, fit = _fitted(each, moments, seed, tolerance)
+        made, error, metric_error = _fitted(each, moments, seed, tolerance, fits)
         placed.append(made)
-        rows.append(_row(made, fit))
+        rows.append(_row(made, error, metric_error))
     copy = copied(model, [each.standing() for each in placed], {})
     if progress is not None:
         progress(len(found), len(found))
@@ -117,30 +129,87 @@ def tensorize(
     return Tensorized(copy, report, tuple(placed), skeleton(model))
 
 
+_Found = tuple[Placed, float, float | None]
+
+
 def _fitted(
-    each: Replacement, moments: Moments | None, seed: int, tolerance: float | None
-) -> tuple[Placed, Fit]:
-    """The network of a layer, as near to it as it comes."""
+    each: Replacement,
+    moments: Moments | None,
+    seed: int,
+    tolerance: float | None,
+    fits: Fits | None,
+) -> _Found:
+    """The network of a layer, as near to it as it comes, and its errors; those of `fits` first."""
+    from tncompile.tensorizing.resuming.fits import Stored
+
     layer = each.layer
     metric = None
     if moments is not None and layer.module is not None:
         known = next((name for name in layer.names if name in moments), None)
         metric = None if known is None else moments.metric(known)
+    choice = Choice(None, tolerance if each.open_ranks else None, metric, None, seed, None)
+    if fits is None:
+        made, _, fit = _made(each, choice)
+        return made, fit.error, fit.metric_error
+    key = _key(each, choice)
+    stored = fits.read(key)
+    if stored is not None:
+        try:
+            return _restored(each, stored), stored.error, stored.metric_error
+        except (CompileError, ValueError, TypeError, RuntimeError) as error:
+            fits.drop(key, str(error).partition("\n")[0])
+    made, network, fit = _made(each, choice)
+    names = open_ranks(each.block, each.arguments)
+    ranks = {name: made.architecture.arguments[name] for name in names if each.open_ranks}
+    fits.write(key, Stored(network.state_dict(), ranks, fit.error, fit.metric_error))
+    return made, fit.error, fit.metric_error
+
+
+def _made(each: Replacement, choice: Choice) -> tuple[Placed, nn.Module, Fit]:
+    """What stands for a layer, the network in it, and the fit."""
+    layer = each.layer
     try:
         if layer.module is None:
-            fit = each.architecture.fit(layer.weight, seed=seed)
-            return Placed(each, each.architecture, unfitted(each, fit.state_dict)), fit
-        choice = Choice(None, tolerance if each.open_ranks else None, metric, None, seed, None)
-        block = each.block if each.open_ranks and tolerance is not None else each.architecture
-        arguments = each.arguments if block is each.block else {}
-        made = convert(layer.dense(), block, arguments, choice)
+            fit = each.architecture.fit(layer.weight, seed=choice.seed)
+            network = unfitted(each, fit.state_dict)
+            return Placed(each, each.architecture, network), network, fit
+        is_open = each.open_ranks and choice.tolerance is not None
+        block = each.block if is_open else each.architecture
+        made = convert(layer.dense(), block, each.arguments if is_open else {}, choice)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{shown(layer.name)}: {error}") from None
     placed = Placed(each, made.architecture, made.module)
-    return replace(placed, module=finished(placed, made.module)), made.fit
+    return replace(placed, module=finished(placed, made.module)), made.module, made.fit
 
 
-def _row(placed: Placed, fit: Fit) -> Row:
+def _key(each: Replacement, choice: Choice) -> str:
+    """All that decides on a fit."""
+    from tncompile.tensorizing.resuming.fits import key_of
+
+    layer, metric = each.layer, choice.metric
+    said: list[Part] = [layer.name, layer.kind, layer.weight, getattr(layer.module, "bias", None)]
+    said += [each.definition.span.text, each.architecture.describe("network"), choice.seed]
+    said += [choice.tolerance]
+    if metric is not None:
+        said += [metric.inputs, metric.outputs, metric.damping]
+    return key_of(*said)
+
+
+def _restored(each: Replacement, stored: Stored) -> Placed:
+    """What stands for a layer, from a fit. Raises what loading it raises where it does not fit."""
+    from tncompile.tensorizing.resuming.fits import numbers_of
+
+    architecture = each.architecture
+    if stored.ranks:
+        architecture = each.block.instantiate(**each.arguments, **stored.ranks)
+    network = architecture.network
+    if sum(math.prod(p.shape) for p in network.parameters) > numbers_of(stored):
+        raise ValueError(f"{network.target} is larger than what is stored")
+    chosen = replace(each, architecture=architecture)
+    return Placed(each, architecture, unfitted(chosen, dict(stored.state)))
+
+
+def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
     layer = placed.replacement.layer
     before = [layer.weight]
     bias = getattr(layer.module, "bias", None)
@@ -159,8 +228,8 @@ def _row(placed: Placed, fit: Fit) -> Row:
         bytes_after=_bytes(after),
         flops=figures.flops,
         dense_flops=figures.dense_flops if layer.module is not None else None,
-        error=fit.error,
-        metric_error=fit.metric_error,
+        error=error,
+        metric_error=metric_error,
         readers=tuple(name for name, _ in readers),
     )
 

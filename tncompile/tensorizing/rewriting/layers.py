@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,9 @@ class Layer:
 
     `names` are all names that it has in the model, a shared one has several. `holders` are those
     who hold its weight besides, as (name of a module, attribute): a tied head holds that of an
-    embedding. A raw parameter has holders alone. `bias_holders` are the same of its bias.
+    embedding. A raw parameter has holders alone. `bias_holders` are the same of its bias. `twins`
+    are modules that compute the same with the same weight, under names of it: T5 has its table
+    in three of them.
     """
 
     kind: str
@@ -29,6 +31,7 @@ class Layer:
     module: nn.Module | None = field(default=None, repr=False)
     holders: tuple[tuple[str, str], ...] = ()
     bias_holders: tuple[tuple[str, str], ...] = ()
+    twins: tuple[nn.Module, ...] = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -66,10 +69,13 @@ def layers_of(model: nn.Module) -> list[list[Layer]]:
             if parameter is not None and not is_lazy(parameter):
                 holders.setdefault(id(parameter), (parameter, []))[1].append((name, key))
     groups: dict[int, list[Layer]] = {}
-    for module, names in modules.values():
+    twins = _twins(module for module, _ in modules.values())
+    for module, own_names in modules.values():
         known = layer_of(module)
-        if known is None:
+        same = twins.get(_computed(module), [module])
+        if known is None or same[0] is not module:
             continue
+        names = [*own_names, *(name for twin in same[1:] for name in modules[id(twin)][1])]
         kind = known.kind
         weight: torch.Tensor = module.weight  # type: ignore[assignment]
         own = module._parameters.get("weight") is weight
@@ -78,7 +84,9 @@ def layers_of(model: nn.Module) -> list[list[Layer]]:
         sharing = holders.get(id(module._parameters.get("bias")), (None, []))[1]
         biases = tuple(each for each in sharing if each[0] not in names)
         values = dict(_known(kind, module))
-        layer = Layer(kind, tuple(names), weight, values, module, elsewhere, biases)
+        layer = Layer(
+            kind, tuple(names), weight, values, module, elsewhere, biases, tuple(same[1:])
+        )
         groups.setdefault(id(weight) if own else id(module), []).append(layer)
     for key, (parameter, places) in holders.items():
         written = tuple(f"{name}.{attribute}" if name else attribute for name, attribute in places)
@@ -86,6 +94,26 @@ def layers_of(model: nn.Module) -> list[list[Layer]]:
         raw = Layer("parameter", written, parameter, shape, None, tuple(places))
         groups.setdefault(key, []).append(raw)
     return list(groups.values())
+
+
+def _twins(modules: Iterable[nn.Module]) -> dict[object, list[nn.Module]]:
+    """Modules that compute the same, by what they compute."""
+    found: dict[object, list[nn.Module]] = {}
+    for module in modules:
+        if (key := _computed(module)) is not None:
+            found.setdefault(key, []).append(module)
+    return found
+
+
+def _computed(module: nn.Module) -> object:
+    """What a table or a map without bias computes; None for other modules."""
+    weight = module._parameters.get("weight")
+    if type(module) is nn.Embedding and weight is not None:
+        rest = (module.padding_idx, module.max_norm, module.norm_type, module.scale_grad_by_freq)
+        return (nn.Embedding, id(weight), *rest)
+    if type(module) is nn.Linear and weight is not None and module.bias is None:
+        return nn.Linear, id(weight)
+    return None
 
 
 def _known(kind: str, module: nn.Module) -> Iterator[tuple[str, Value]]:

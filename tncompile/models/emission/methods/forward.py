@@ -42,6 +42,7 @@ from tncompile.models.graph.constants import given_numbers, held_values, needed,
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number, picked_values
 from tncompile.models.graph.sharing import share_products
+from tncompile.network.packing import is_large
 from tncompile.planning.paths.problem import Path
 
 CONSTANTS = "_set_constants"
@@ -346,23 +347,24 @@ def _first(access: Access) -> str | None:
             return access.tensors.read(tensor.key)
     for members in access.families.values():
         for part in members.values():
-            if inner := _first_of(part):
+            if inner := _first_of(part, access.quantized):
                 return f"{access.part(part)}.{inner}"
     return None
 
 
-def _first_of(part: Part) -> str | None:
+def _first_of(part: Part, quantized: bool) -> str | None:
     match part.callee:
         case Layer(parameters=parameters):
             return next((key for key in parameters if key.isidentifier()), None)
         case ResolvedNetwork(parameters=parameters):
             for each in parameters:
-                if not each.complex and not hidden(each.family):
+                stays = not (quantized and is_large(each.shape, each.complex))
+                if not each.complex and not hidden(each.family) and stays:
                     subscripts = ", ".join(map(str, each.subscripts))
                     return f"{each.family}[{subscripts}]" if subscripts else each.family
             return None
         case ResolvedModel() as model:
-            text = _first(Access(model))
+            text = _first(Access(model, quantized=quantized))
             return None if text is None else text.removeprefix("self.")
         case _:
             return None

@@ -1,0 +1,1 @@
+"""Two models on the same data: distances with intervals, sizes, times, and whether they suffice."""

@@ -1,0 +1,1 @@
+"""Weights as integers times scales: of a state dict, of a model."""
