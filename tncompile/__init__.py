@@ -20,6 +20,10 @@ from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.comparing.compare import compare
 from tncompile.tensorizing.comparing.verdict import Verdict
+from tncompile.tensorizing.healing.distill import distill
+from tncompile.tensorizing.healing.distilled import Distilled
+from tncompile.tensorizing.healing.refit import refit
+from tncompile.tensorizing.healing.refitted import Refit
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.quantizing.converting import quantized_state
 from tncompile.tensorizing.quantizing.quantize import quantize
@@ -38,10 +42,12 @@ __all__ = [
     "Block",
     "CompileError",
     "Diagnostic",
+    "Distilled",
     "Fit",
     "Metric",
     "Model",
     "Moments",
+    "Refit",
     "Report",
     "Rewrite",
     "Spec",
@@ -51,6 +57,7 @@ __all__ = [
     "allocate",
     "calibrate",
     "compare",
+    "distill",
     "from_conv",
     "from_einsum",
     "from_embedding",
@@ -61,6 +68,7 @@ __all__ = [
     "loads",
     "quantize",
     "quantized_state",
+    "refit",
     "tensorize",
     "to_dense",
 ]
