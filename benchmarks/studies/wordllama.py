@@ -116,7 +116,7 @@ def three_bits(group: int = 64) -> Made:
     return Made(f"int3, {group} a scale", table, table.numel() * 3 / 8 + HALF * len(flat))
 
 
-def products(features: int, rounds: int = 10) -> Made:
+def products(features: int, rounds: int = 6) -> Made:
     """A byte for so many numbers, which names one of 256 centers (product quantization)."""
     table, generator = original().float().clone(), torch.Generator().manual_seed(0)
     for start in range(0, table.shape[1], features):
@@ -156,8 +156,7 @@ WAYS: tuple[Callable[[], Made], ...] = (
     lambda: whole("int4", 64),
     lambda: whole("int4", 128),
     lambda: whole("int4", 256),
-    lambda: three_bits(),
-    lambda: products(2),
+    three_bits,
     lambda: products(4),
     lambda: rotated("singular values", 64),
     lambda: rotated("frequencies^½", 64),
@@ -209,4 +208,4 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _spans(found: scores.Scores, first: scores.Scores) -> tuple[tuple[float, float], ...]:
-    return scores.intervals(found, first, draws=300)[:3]
+    return scores.intervals(found, first, draws=200)[:3]

@@ -133,7 +133,7 @@ def test_a_folder_comes_back_to_the_bit(net: Net, weights: Weights, tmp_path: Pa
     files = list((tmp_path / "small" / "networks").glob(f"Dense_*_{weights}.py"))
     assert files
     assert all(f"weight_{weights}" in path.read_text("utf-8") for path in files)
-    config = json.loads((tmp_path / "small" / "config.json").read_text("utf-8"))
+    config = json.loads((tmp_path / "small" / "tncompile.json").read_text("utf-8"))
     assert config["quantized"]["a"] == {
         "weights": weights,
         "group": 16 if weights == "int4" else None,
@@ -157,7 +157,7 @@ def test_a_folder_that_says_something_else_is_refused(
     net: Net, entry: object, words: str, tmp_path: Path
 ) -> None:
     tncompile.quantize(net, "int8", layers="a").save(tmp_path / "small")
-    path = tmp_path / "small" / "config.json"
+    path = tmp_path / "small" / "tncompile.json"
     path.write_text(json.dumps({"version": 1, "model": None, "quantized": entry}), "utf-8")
     with pytest.raises(ValueError, match=words):
         tncompile.load_model(tmp_path / "small", model=net)
@@ -227,3 +227,23 @@ def test_what_is_refused(net: Net) -> None:
     broken.up.weight.data[3, 3] = torch.nan
     with pytest.raises(ValueError, match="up: 'weight' has entries that are not finite"):
         tncompile.quantize(broken, "int8")
+
+
+def test_a_folder_that_transformers_loads(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(
+        n_embd=32,
+        n_layer=1,
+        n_head=2,
+        vocab_size=64,
+        n_positions=16,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    model = transformers.GPT2LMHeadModel(config).eval()
+    ids = torch.arange(9).unsqueeze(0)
+    done = tncompile.quantize(model, "int4", group=16)
+    assert {row.kind for row in done.report.rows} == {"conv1d", "embedding"}
+    done.save(tmp_path / "small")
+    again = tncompile.load_model(tmp_path / "small").eval()
+    assert torch.equal(again(ids).logits, done.model(ids).logits)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 QUANTIZED = "quantized"
-"""What `config.json` of a folder calls `weights` and `group` of each layer that is quantized."""
+"""What a folder calls `weights` and `group` of each layer that is quantized, by its name."""
 
 
 @dataclass(frozen=True, eq=False)
