@@ -12,6 +12,8 @@ from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.spec import Spec, from_einsum, load, loads
+from tncompile.tensorizing.adapting.adapt import adapt, load_adapter
+from tncompile.tensorizing.adapting.adapted import Adapted
 from tncompile.tensorizing.allocating.allocate import allocate
 from tncompile.tensorizing.allocating.allocation import Allocation
 from tncompile.tensorizing.calibrating.calibrate import calibrate
@@ -29,6 +31,7 @@ from tncompile.tensorizing.rewriting.rewrite import Rewrite
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adapted",
     "Allocation",
     "Architecture",
     "Block",
@@ -43,6 +46,7 @@ __all__ = [
     "Spec",
     "Tensorized",
     "Verdict",
+    "adapt",
     "allocate",
     "calibrate",
     "compare",
@@ -51,6 +55,7 @@ __all__ = [
     "from_embedding",
     "from_linear",
     "load",
+    "load_adapter",
     "load_model",
     "loads",
     "quantized_state",

@@ -11,279 +11,309 @@ that others carry too are batches. A proximal term keeps singular systems solvab
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.environments import Legs, Term, contract
+from tncompile.tensorizing.environments import Legs, Plan, Term, contract, pairs, planned
+from tncompile.tensorizing.normal import PRIME, Grams, grams, primed
 from tncompile.tensorizing.product import Product, Values
+from tncompile.tensorizing.systems import (
+    MOST_STEPS,
+    conjugate_gradients,
+    inverse,
+    mean_of,
+    shift_of,
+)
+from tncompile.tensorizing.trees import Environments, Node, Pieces, tree
 
-LARGEST_DIRECT = 3000
-"""Unknowns of a system that is factorized; larger ones are solved by conjugate gradients."""
+PER_ENTRY = 50
+"""How many multiply-adds an entry of the largest tensor counts as: it is written and read."""
 
-MOST_CG_STEPS = 40
-CG_REDUCTION = 1e-8
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A piece of the rest of the network that hangs on the factor by some of its legs."""
-
-    places: tuple[int, ...]
-    inner: Legs  # of the factor: the unknowns
-    batch: Legs  # open legs of the factor that the piece carries, too
-
-
-def contractions(product: Product) -> int:
-    """About how often a sweep contracts the product."""
-    iterated = [
-        place
-        for place in product.free
-        for batch in [product.open_set.intersection(product.factors[place].legs)]
-        if any(
-            not _is_direct(product.sizes, part, tuple(batch.intersection(part.batch)))
-            for part in _parts(product, place)
-        )
-    ]
-    return 1 + 2 * len(product.free) + 2 * MOST_CG_STEPS * len(iterated)
+ROUGH = 1e-6
+"""What is added to the diagonal of a preconditioner, in units of its mean."""
 
 
-def sweep(
-    product: Product, target: torch.Tensor, values: Values, damping: float, *, backward: bool
-) -> None:
-    """Put a better tensor in the place of each parameter, one after the other."""
-    seen = _absorbed(product, target)
-    places = product.free[::-1] if backward else product.free
-    for place in places:
-        product.store(values, place, _update(product, seen, values, place, damping))
+class Sweeps:
+    """Sweeps over the parameters of one product, each of them linear in the result.
 
-
-@dataclass(frozen=True)
-class _Absorbed:
-    """What constants that close the product, roots of a metric, are in its normal equations.
-
-    Each is there twice, over legs that it alone carries: `moments` by place are its product with
-    its conjugate, over its other legs and those primed. `target` is that of the right-hand sides.
+    Constants that close the product, roots of a metric, are contracted with the target ahead, and
+    are in the normal equations by their products with themselves. `multiply_adds` are about those
+    of a sweep.
     """
 
-    moments: dict[int, Term]
-    target: Term
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self._sizes = dict(product.sizes)
+        self._sizes |= {leg + PRIME: size for leg, size in product.sizes.items()}
+        self._moments = _closing(product, self._sizes)
+        self._bare = [k for k in range(len(product.factors)) if k not in self._moments]
+        self._legs = {k: product.factors[k].legs for k in self._bare}
+        closed = {leg for k in self._moments for leg in product.factors[k].legs}
+        carried = {leg for legs in self._legs.values() for leg in legs}
+        self._open = frozenset((product.open_set | closed) & carried)
+        self._order = tuple(sorted(self._open))
+        self._doublings = {k: self._doubling(k) for k in self._bare}
+        self._root, self._once, self._twice = self._environments()
+        self._systems = {
+            node.places[0]: self._system(node)
+            for node in self._root.below()
+            if not node.children and node.places[0] in product.free
+        }
+        twice = self._twice.multiply_adds if self._twice else 0
+        self.multiply_adds = self._once.multiply_adds + twice
+        self.multiply_adds += sum(each.multiply_adds for each in self._systems.values())
+
+    def begin(self, values: Values) -> None:
+        """Sweep on from these parameters."""
+        terms = self.product.terms(values)
+        self._once.fill({k: terms[k][0].conj() for k in self._bare})
+        if self._twice is not None:
+            self._twice.fill({k: self._doubled(k, terms[k][0]) for k in self._bare})
+
+    def sweep(
+        self, target: torch.Tensor, values: Values, damping: float, *, backward: bool
+    ) -> None:
+        """Put a better tensor in the place of each parameter, one after the other."""
+        closing: list[Term] = [(target, self.product.open)]
+        for place in self._moments:
+            constant, legs = self.product.term(place, values)
+            closing.append((constant.conj(), legs))
+        self._once.begin([contract(closing, self._order, self.product.sizes)])
+        if self._twice is not None:
+            self._twice.begin([])
+        self._walk(self._root, values, damping, backward)
+
+    def _walk(self, node: Node, values: Values, damping: float, backward: bool) -> None:
+        layers = [self._once] if self._twice is None else [self._once, self._twice]
+        if not node.children and node.places[0] in self._systems:
+            place = node.places[0]
+            tensor = self._update(node, values, damping)
+            self.product.store(values, place, tensor)
+            self._once.put(node, tensor.conj())
+            if self._twice is not None:
+                self._twice.put(node, self._doubled(place, tensor))
+        for child in node.children[::-1] if backward else node.children:
+            for layer in layers:
+                layer.descend(node, child)
+            self._walk(child, values, damping, backward)
+        if node.children:
+            for layer in layers:
+                layer.ascend(node)
+
+    def turn(self, values: Values, *, rough: float) -> Callable[[Values], Values]:
+        """Gradients times the inverse of the normal matrix of each parameter at these values.
+
+        `rough` is added to their diagonals, in units of the mean.
+
+        A parameter whose matrix is too large stays as it is. Of a product with roots of a metric
+        the matrices are those without it.
+        """
+        if self._twice is None:
+            return dict
+        terms = self.product.terms(values)
+        self._twice.fill({k: self._doubled(k, terms[k][0]) for k in self._bare})
+        self._twice.begin([])
+        inverses: dict[int, Callable[[torch.Tensor], torch.Tensor]] = {}
+        self._visit(self._root, inverses, rough)
+
+        def turned(gradients: Values) -> Values:
+            found = dict(gradients)
+            for place, inverted in inverses.items():
+                tensor, _ = self.product.term(place, gradients)
+                self.product.store(found, place, inverted(tensor))
+            return found
+
+        return turned
+
+    def _visit(
+        self,
+        node: Node,
+        inverses: dict[int, Callable[[torch.Tensor], torch.Tensor]],
+        rough: float,
+    ) -> None:
+        assert self._twice is not None
+        place = node.places[0]
+        if not node.children and place in self._systems:
+            system = self._systems[place]
+            if system.near and system.grams is not None and system.grams.parts:
+                inverses[place] = _inverse(system.grams, self._twice.around(node), rough)
+        for child in node.children:
+            self._twice.descend(node, child)
+            self._visit(child, inverses, rough)
+
+    def _update(self, leaf: Node, values: Values, damping: float) -> torch.Tensor:
+        """The minimum over one factor of the distance, and `damping` times that from the old."""
+        system = self._systems[leaf.places[0]]
+        wanted = system.wanted(self._once.around(leaf))
+        terms = self.product.terms(values)
+        old = terms[leaf.places[0]][0]
+        around = [] if self._twice is None else self._twice.around(leaf)
+        if system.iterated is not None:
+            return self._iterated(system, terms, around, wanted, old, damping)
+        assert system.grams is not None
+        if not system.grams.parts:
+            return wanted
+        made = system.grams(around if system.near else self._copies(terms, leaf.places[0]))
+        shift = shift_of(mean_of(made), damping)
+        split = system.grams.layout.split
+        return system.grams.layout.whole(inverse(made, shift)(split(wanted) + shift * split(old)))
+
+    def _iterated(
+        self,
+        system: _System,
+        terms: list[Term],
+        around: Pieces,
+        wanted: torch.Tensor,
+        old: torch.Tensor,
+        damping: float,
+    ) -> torch.Tensor:
+        """The same by conjugate gradients, without the matrix."""
+        assert system.iterated is not None
+        plan = system.iterated
+        others = [piece.conj() for piece in self._copies(terms, system.place)]
+
+        def applied(tensor: torch.Tensor) -> torch.Tensor:
+            return plan([tensor, *others])
+
+        image = applied(old)
+        size = float(old.abs().square().sum())
+        scale = float((old.conj() * image).sum().real) / max(size, 1e-300)
+        shift = shift_of(scale, damping)
+        rough = _inverse(system.grams, around, ROUGH) if system.grams is not None else torch.clone
+        return old + conjugate_gradients(
+            lambda tensor: applied(tensor) + shift * tensor, rough, wanted - image
+        )
+
+    def _doubling(self, place: int) -> tuple[Plan, Legs]:
+        """A factor times its conjugate, summed over open legs that no other carries."""
+        legs = self._legs[place]
+        others = {leg for k in self._bare if k != place for leg in self._legs[k]}
+        kept = [leg for leg in legs if leg not in self._open or leg in others]
+        result = tuple(dict.fromkeys((*kept, *primed(kept, self._open))))
+        return planned([legs, primed(legs, self._open)], result, self._sizes), result
+
+    def _doubled(self, place: int, tensor: torch.Tensor) -> torch.Tensor:
+        return self._doublings[place][0]([tensor.conj(), tensor])
+
+    def _environments(self) -> tuple[Node, Environments, Environments | None]:
+        """Under the cheaper of two trees: that of the product, and that of the doubled one."""
+        doubles = {k: self._doublings[k][1] for k in self._bare}
+
+        def outside(places: tuple[int, ...]) -> set[str]:
+            return {leg for k in self._bare if k not in places for leg in self._legs[k]}
+
+        def kept_once(places: tuple[int, ...]) -> set[str]:
+            inside = {leg for k in places for leg in self._legs[k]}
+            return inside & (outside(places) | self._open)
+
+        def kept_twice(places: tuple[int, ...]) -> set[str]:
+            both = {leg for k in places for leg in self._legs[k]} & outside(places)
+            return both | {leg + PRIME for leg in both - self._open}
+
+        found: list[tuple[Node, Environments, Environments | None]] = []
+        for terms, output in ((self._legs, self._order), (doubles, ())):
+            order = pairs([terms[k] for k in self._bare], output, self._sizes)
+            root = tree(self._bare, order)
+            once = Environments(root, self._legs, [self._order], kept_once, self._sizes)
+            found.append((root, once, Environments(root, doubles, [], kept_twice, self._sizes)))
+        root, once, _ = min(found, key=lambda each: each[1].multiply_adds)
+        alone = sum(self._far(place).multiply_adds for place in self.product.free)
+        found.append((root, once, None))
+
+        def cost(each: tuple[Node, Environments, Environments | None]) -> int:
+            _, one, two = each
+            price = alone if two is None else two.multiply_adds + PER_ENTRY * two.largest
+            return one.multiply_adds + price
+
+        return min(found, key=cost)
+
+    def _far(self, place: int) -> Grams:
+        """The normal matrices from both copies of all other factors."""
+        copies, owners = self._copied(place)
+        return grams(copies, owners, self._legs[place], self.product.open_set, self._sizes)
+
+    def _system(self, leaf: Node) -> _System:
+        """How the equations of a factor are made and solved."""
+        (place,) = leaf.places
+        legs = self._legs[place]
+        wanted = planned(self._once.legs[leaf.number], legs, self._sizes)
+        near: Grams | None = None
+        if self._twice is not None:
+            pieces = self._twice.legs[leaf.number]
+            near = grams(pieces, range(len(pieces)), legs, self._open, self._sizes)
+            near = near if near.direct else None
+        if near is not None and not self._moments:
+            return _System(place, wanted, near, True, None, near.multiply_adds)
+        far = self._far(place)
+        copies, _ = self._copied(place)
+        result = primed(legs, self.product.open_set)
+        plan = planned([legs, *copies], result, self._sizes)
+        iterated = (MOST_STEPS + 1) * plan.multiply_adds
+        if far.direct and far.multiply_adds <= iterated:
+            return _System(place, wanted, far, False, None, far.multiply_adds)
+        return _System(place, wanted, near, True, plan, iterated)
+
+    def _copied(self, place: int) -> tuple[list[Legs], list[int]]:
+        """The legs of both copies of all other factors, and whose they are."""
+        legs: list[Legs] = []
+        owners: list[int] = []
+        for k, factor in enumerate(self.product.factors):
+            if k == place:
+                continue
+            both = [factor.legs, primed(factor.legs, self.product.open_set)]
+            legs += [self._moments[k][1]] if k in self._moments else both
+            owners += [k] * (1 if k in self._moments else 2)
+        return legs, owners
+
+    def _copies(self, terms: list[Term], place: int) -> Pieces:
+        """Both copies of all other factors; the first is conjugated."""
+        pieces: Pieces = []
+        for k, (tensor, _) in enumerate(terms):
+            if k != place:
+                moment = self._moments.get(k)
+                pieces += [tensor.conj(), tensor] if moment is None else [moment[0]]
+        return pieces
 
 
-def _absorbed(product: Product, target: torch.Tensor) -> _Absorbed:
+def _inverse(
+    system: Grams, around: Pieces, damping: float
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """About the inverse of a normal matrix, on tensors of the shape of the factor."""
+    if not system.parts:
+        return torch.clone
+    made = system(around)
+    rough = inverse(made, shift_of(mean_of(made), damping))
+    return lambda tensor: system.layout.whole(rough(system.layout.split(tensor)))
+
+
+@dataclass(frozen=True)
+class _System:
+    """The equations of one factor."""
+
+    place: int
+    wanted: Plan
+    grams: Grams | None  # for conjugate gradients those of a preconditioner
+    near: bool  # whether they are made of what the tree has around the factor
+    iterated: Plan | None  # the product with the matrix
+    multiply_adds: int
+
+
+def _closing(product: Product, sizes: dict[str, int]) -> dict[int, Term]:
+    """Constants with open legs that they alone carry, times their conjugates, by place."""
     ends = Counter(leg for factor in product.factors for leg in factor.legs)
     moments: dict[int, Term] = {}
-    closing: list[Term] = [(target, product.open)]
-    left = product.open
     for place, factor in enumerate(product.factors):
-        own = [leg for leg in factor.legs if leg in product.open and ends[leg] == 1]
+        own = [leg for leg in factor.legs if leg in product.open_set and ends[leg] == 1]
         if factor.constant is None or not own:
             continue
         kept = tuple(leg for leg in factor.legs if leg not in own)
         if not product.open_set.isdisjoint(kept):
             continue
-        primed = tuple(f"{leg}'" if leg in kept else leg for leg in factor.legs)
-        sizes = {**product.sizes, **{f"{leg}'": product.sizes[leg] for leg in kept}}
-        result = (*kept, *(f"{leg}'" for leg in kept))
-        pair = [(factor.constant.conj(), factor.legs), (factor.constant, primed)]
+        second = tuple(leg + PRIME if leg in kept else leg for leg in factor.legs)
+        result = (*kept, *(leg + PRIME for leg in kept))
+        pair = [(factor.constant.conj(), factor.legs), (factor.constant, second)]
         moments[place] = contract(pair, result, sizes), result
-        closing.append((factor.constant.conj(), factor.legs))
-        left = (*(leg for leg in left if leg not in own), *kept)
-    if not moments:
-        return _Absorbed({}, (target, product.open))
-    return _Absorbed(moments, (contract(closing, left, product.sizes), left))
-
-
-def _update(
-    product: Product, seen: _Absorbed, values: Values, place: int, damping: float
-) -> torch.Tensor:
-    """The minimum over one factor of the distance, and `damping` times that from the old one."""
-    legs, sizes = product.factors[place].legs, product.sizes
-    terms = product.terms(values)
-    old = terms[place][0]
-    parts = _parts(product, place)
-    others = [
-        _conjugated(term) for k, term in enumerate(terms) if k != place and k not in seen.moments
-    ]
-    wanted = contract([*others, seen.target], legs, sizes)
-    batch = tuple(leg for leg in legs if any(leg in part.batch for part in parts))
-    inner = tuple(leg for part in parts for leg in part.inner)
-    free = tuple(leg for leg in legs if leg not in inner and leg not in batch)
-    shape = [_count(sizes, batch), *(_count(sizes, p.inner) for p in parts), _count(sizes, free)]
-    order = (*batch, *inner, *free)
-    forth = [legs.index(leg) for leg in order]
-    back = [order.index(leg) for leg in legs]
-    right, start = (each.permute(forth).reshape(shape) for each in (wanted, old))
-    if all(_is_direct(sizes, part, batch) for part in parts):
-        grams = [_gram(product, terms, seen, part, batch) for part in parts]
-        found = _solved(grams, right, start, damping)
-    else:
-        found = _iterated(product, terms, seen, place, right, start, damping, order, shape)
-    return found.reshape([sizes[leg] for leg in order]).permute(back).contiguous()
-
-
-def _count(sizes: Mapping[str, int], legs: Legs) -> int:
-    return math.prod(sizes[leg] for leg in legs)
-
-
-def _is_direct(sizes: Mapping[str, int], part: _Part, batch: Legs) -> bool:
-    unknowns = _count(sizes, part.inner)
-    return unknowns <= LARGEST_DIRECT and _count(sizes, batch) * unknowns**2 <= LARGEST_DIRECT**2
-
-
-def _conjugated(term: Term) -> Term:
-    tensor, legs = term
-    return tensor.conj(), legs
-
-
-def _parts(product: Product, place: int) -> tuple[_Part, ...]:
-    """The pieces that the others are in, joined by all legs but open ones of the factor."""
-    own = product.factors[place].legs
-    cut = {leg for leg in own if leg in product.open}
-    pieces: list[tuple[set[str], list[int]]] = []
-    for other, factor in enumerate(product.factors):
-        if other == place:
-            continue
-        joined, members = set(factor.legs) - cut, [other]
-        rest = []
-        for legs, places in pieces:
-            if legs.isdisjoint(joined):
-                rest.append((legs, places))
-            else:
-                joined |= legs
-                members += places
-        pieces = [*rest, (joined, members)]
-    parts = []
-    for legs, members in pieces:
-        carried = {leg for other in members for leg in product.factors[other].legs}
-        inner = tuple(leg for leg in own if leg in legs)
-        batch = tuple(leg for leg in own if leg in cut and leg in carried)
-        parts.append(_Part(tuple(sorted(members)), inner, batch))
-    return tuple(parts)
-
-
-def _gram(
-    product: Product, terms: list[Term], seen: _Absorbed, part: _Part, batch: Legs
-) -> torch.Tensor:
-    """The normal matrices of a piece: (1 or entries of `batch`, unknowns, unknowns)."""
-    sizes = dict(product.sizes)
-    doubled: list[Term] = []
-    for place in part.places:
-        tensor, legs = terms[place]
-        primed = tuple(leg if leg in product.open else f"{leg}'" for leg in legs)
-        sizes |= {new: sizes[leg] for leg, new in zip(legs, primed, strict=True)}
-        pair = [(tensor.conj(), legs), (tensor, primed)]
-        doubled += [seen.moments[place]] if place in seen.moments else pair
-    columns = tuple(f"{leg}'" for leg in part.inner)
-    gram = contract(doubled, (*part.batch, *part.inner, *columns), sizes)
-    unknowns = _count(sizes, part.inner)
-    lengths = [sizes[leg] if leg in part.batch else 1 for leg in batch]
-    order = [part.batch.index(leg) for leg in batch if leg in part.batch]
-    rest = range(len(order), gram.dim())
-    gram = gram.permute([*order, *rest]).reshape(*lengths, unknowns, unknowns)
-    if any(leg in part.batch for leg in batch):
-        gram = gram.expand(*(sizes[leg] for leg in batch), unknowns, unknowns)
-    return gram.reshape(-1, unknowns, unknowns)
-
-
-def _solved(
-    grams: list[torch.Tensor], right: torch.Tensor, old: torch.Tensor, damping: float
-) -> torch.Tensor:
-    """(N + μ) x = right + μ old, N the Kronecker product of the matrices of each batch."""
-    if not grams:
-        return right
-    scale = math.prod(float(each.diagonal(dim1=-2, dim2=-1).real.mean()) for each in grams)
-    shift = max(damping * scale, torch.finfo(torch.float64).tiny)
-    shifted = right + shift * old
-    if len(grams) == 1:
-        (gram,) = grams
-        eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-        least = max(shift, 1e-13 * scale)
-        factor, info = torch.linalg.cholesky_ex(gram + least * eye)
-        if not info.any():
-            return torch.cholesky_solve(shifted, factor)
-    bases = []
-    spectrum = right.new_ones((1,), dtype=torch.float64)
-    for number, gram in enumerate(grams):
-        eigenvalues, vectors = torch.linalg.eigh(gram)
-        bases.append(vectors)
-        lead = [eigenvalues.shape[0], *(1 for _ in range(number)), eigenvalues.shape[1]]
-        spectrum = spectrum.unsqueeze(-1) * eigenvalues.clamp(min=0).reshape(lead)
-    turned = _turned([each.mH for each in bases], shifted)
-    scaled = turned / (spectrum.unsqueeze(-1) + max(shift, 1e-13 * scale))
-    return _turned(bases, scaled)
-
-
-def _turned(matrices: list[torch.Tensor], tensor: torch.Tensor) -> torch.Tensor:
-    """Each axis behind the batch times the matrix of its place."""
-    for axis, matrix in enumerate(matrices, start=1):
-        moved = tensor.movedim(axis, -1)
-        lead = matrix.reshape(matrix.shape[0], *(1,) * (moved.dim() - 3), *matrix.shape[1:])
-        tensor = (moved @ lead.mT).movedim(-1, axis)
-    return tensor
-
-
-def _iterated(
-    product: Product,
-    terms: list[Term],
-    seen: _Absorbed,
-    place: int,
-    right: torch.Tensor,
-    old: torch.Tensor,
-    damping: float,
-    order: Legs,
-    shape: list[int],
-) -> torch.Tensor:
-    """The same by conjugate gradients (Hestenes and Stiefel, 1952), the matrix never made."""
-    sizes = dict(product.sizes)
-    inside: list[Term] = []
-    outside: list[Term] = []
-    result = tuple(leg if leg in product.open else f"{leg}'" for leg in order)
-    for k, (tensor, legs) in enumerate(terms):
-        if k == place:
-            continue
-        primed = tuple(leg if leg in product.open else f"{leg}'" for leg in legs)
-        sizes |= {new: sizes[leg] for leg, new in zip(legs, primed, strict=True)}
-        if k in seen.moments:
-            moment, doubled = seen.moments[k]
-            inside.append((moment.conj(), doubled))
-        else:
-            inside.append((tensor, legs))
-            outside.append((tensor.conj(), primed))
-    sizes |= {f"{leg}'": sizes[leg] for leg in order}
-    lengths = [sizes[leg] for leg in order]
-
-    def applied(tensor: torch.Tensor) -> torch.Tensor:
-        candidate = (tensor.reshape(lengths), order)
-        return contract([candidate, *inside, *outside], result, sizes).reshape(shape)
-
-    scale = float((old.conj() * applied(old)).sum().real / old.abs().square().sum().clamp(1e-300))
-    shift = max(damping * scale, 1e-13 * scale)
-    return old + _conjugate_gradients(
-        lambda tensor: applied(tensor) + shift * tensor, right - applied(old)
-    )
-
-
-def _conjugate_gradients(
-    apply: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor
-) -> torch.Tensor:
-    """The solution of a positive definite system, from zero."""
-    found = torch.zeros_like(right)
-    rest = right.clone()
-    direction = rest.clone()
-    size = first = float(rest.abs().square().sum())
-    for _ in range(MOST_CG_STEPS):
-        if size <= CG_REDUCTION**2 * first or size == 0:
-            break
-        image = apply(direction)
-        curvature = float((direction.conj() * image).sum().real)
-        if curvature <= 0:
-            break
-        found += size / curvature * direction
-        rest -= size / curvature * image
-        before, size = size, float(rest.abs().square().sum())
-        direction = rest + size / before * direction
-    return found
+    return moments

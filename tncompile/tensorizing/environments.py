@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -27,34 +28,57 @@ class _Step(NamedTuple):
     result: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The product of tensors with known legs, in pairs."""
+
+    steps: tuple[_Step, ...]
+    multiply_adds: int
+
+    def __call__(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The result."""
+        values: list[torch.Tensor | None] = [*tensors]
+        for step in self.steps:
+            arguments: list[object] = []
+            for place, legs in zip(step.operands, step.legs, strict=True):
+                arguments += [values[place], legs]
+                values[place] = None  # what is read is not needed again
+            values.append(torch.einsum(*arguments, step.result))
+        result = values[-1]
+        assert result is not None
+        return result
+
+
+def planned(terms: Sequence[Legs], output: Legs, sizes: Mapping[str, int]) -> Plan:
+    """How tensors with these legs are contracted."""
+    return Plan(*_steps(*_numbered(terms, output, sizes)))
+
+
 def contract(terms: Sequence[Term], output: Legs, sizes: Mapping[str, int]) -> torch.Tensor:
     """The product of `terms` with the axes of `output`."""
-    steps, _ = _steps(*_numbered(terms, output, sizes))
-    values: list[torch.Tensor | None] = [tensor for tensor, _ in terms]
-    for step in steps:
-        arguments: list[object] = []
-        for place, legs in zip(step.operands, step.legs, strict=True):
-            arguments += [values[place], list(legs)]
-            values[place] = None  # what is read is not needed again
-        values.append(torch.einsum(*arguments, list(step.result)))
-    result = values[-1]
-    assert result is not None
-    return result
+    plan = planned([legs for _, legs in terms], output, sizes)
+    return plan([tensor for tensor, _ in terms])
 
 
 def multiply_adds(terms: Sequence[Legs], output: Legs, sizes: Mapping[str, int]) -> int:
     """What `contract` multiplies and adds."""
-    return _steps(*_numbered([(torch.empty(0), legs) for legs in terms], output, sizes))[1]
+    return planned(terms, output, sizes).multiply_adds
 
 
+def pairs(terms: Sequence[Legs], output: Legs, sizes: Mapping[str, int]) -> tuple[Pair, ...]:
+    """The contractions in order: results are numbered on from the terms."""
+    return tuple(_path(*_numbered(terms, output, sizes)))
+
+
+Pair = tuple[int, int]
 Numbered = tuple[tuple[tuple[int, ...], ...], tuple[int, ...], tuple[int, ...]]
 
 
-def _numbered(terms: Sequence[Term], output: Legs, sizes: Mapping[str, int]) -> Numbered:
+def _numbered(terms: Sequence[Legs], output: Legs, sizes: Mapping[str, int]) -> Numbered:
     """The problem with indices numbered by first appearance, so that equal ones are one."""
-    names = dict.fromkeys(leg for _, legs in terms for leg in legs)
+    names = dict.fromkeys(leg for legs in terms for leg in legs)
     number = {leg: k for k, leg in enumerate(names)}
-    inside = tuple(tuple(number[leg] for leg in legs) for _, legs in terms)
+    inside = tuple(tuple(number[leg] for leg in legs) for legs in terms)
     return inside, tuple(number[leg] for leg in output), tuple(sizes[leg] for leg in names)
 
 
@@ -68,8 +92,8 @@ def _steps(
     legs = list(terms)
     remaining = Counter(leg for each in legs for leg in each)
     remaining.update(output)
-    pairs = _path(terms, output, sizes)
-    for left, right in pairs:
+    order = _path(terms, output, sizes)
+    for left, right in order:
         remaining.subtract((*legs[left], *legs[right]))
         union = tuple(dict.fromkeys((*legs[left], *legs[right])))
         last = len(legs) == 2 * len(terms) - 2
@@ -78,7 +102,7 @@ def _steps(
         steps.append(_step((left, right), (legs[left], legs[right]), kept))
         cost += math.prod(sizes[leg] for leg in union)
         legs.append(kept)
-    if not pairs:
+    if not order:
         steps.append(_step((0,), (legs[0],), output))
         cost = math.prod(sizes[leg] for leg in legs[0])
     return tuple(steps), cost
@@ -94,7 +118,7 @@ def _step(
 
 def _path(
     terms: tuple[tuple[int, ...], ...], output: tuple[int, ...], sizes: tuple[int, ...]
-) -> Iterable[tuple[int, int]]:
+) -> Iterable[Pair]:
     if len(terms) == 1:
         return ()
     from tncompile.planning.paths.optimizers import quick_path

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing import als
+from tncompile.tensorizing.als import Sweeps
 from tncompile.tensorizing.balancing import balanced
 from tncompile.tensorizing.environments import multiply_adds
 from tncompile.tensorizing.metric import Seen, seen
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.peeling import can_peel, peel
 from tncompile.tensorizing.pencils import diagonalized
-from tncompile.tensorizing.polish import CHUNK, polished
+from tncompile.tensorizing.polish import CHUNK, Polish, Preconditioner
 from tncompile.tensorizing.posing import posed, whole_metric
 from tncompile.tensorizing.product import Values
 from tncompile.tensorizing.result import Fit, Step
@@ -27,29 +27,35 @@ EXACT = 1e-8
 """A relative error that counts as none: less than what float32 rounds off."""
 
 RANDOM_STARTS = 2
-DIRECT = ("random, direct 1", "random, direct 2")
-"""Starts that are polished without sweeps, in swamps: sums of blocks, which sweeps lead astray."""
+"""Random starts where peeling is not exact; one more where nothing can be peeled or in swamps."""
 
-SWEEPS = 30
-SWEEPS_IN_SWAMPS = 300
+MORE_STARTS = 6
+"""Random starts that follow where the error is below `NEAR`: a weight that the network may have."""
+
+NEAR = 0.3
+
+SWEEPS = 5
 LEAST_CHANGE = 1e-5
-"""Sweeps end where one lowers the error by less than this part; in swamps where `PATIENCE` of them
-lower it by less than `STALL_IN_SWAMPS`."""
-
-PATIENCE = 20
+"""Sweeps end where one lowers the error by less than this part."""
 
 DAMPING = 1e-9
-DAMPING_IN_SWAMPS = 1e-3
 CHUNKS = 25
-STALL = 1e-4
-STALL_IN_SWAMPS = 1e-3
-OPERATIONS, POLISHING = 10**11, 7 * 10**11
+STALL = 1e-3
+"""Iterations of LBFGS end where a chunk of them lowers the error by less than this part."""
+
+ROUGH, ROUGH_IN_SWAMPS = 1e-6, 1e-2
+"""What is added to the normal matrices that precondition LBFGS, in units of their mean."""
+
+OPERATIONS, POLISHING = 10**11, 2 * 10**11
 """Multiply-adds of all sweeps of a start, and of all its iterations of LBFGS. Two sweeps and one
 chunk of iterations are made, whatever they cost."""
 
-PER_ENTRY = 8, 300
+CHEAP = 2 * 10**9
+"""Multiply-adds of all iterations of a start up to which every start is followed to its end."""
+
+PER_ENTRY = 8, 30
 """How many multiply-adds an entry of the weight counts as: it is read in a sweep, and goes through
-memory many times in an iteration of LBFGS."""
+memory in an iteration of LBFGS."""
 
 
 def fit_network(
@@ -74,12 +80,22 @@ def fit_network(
     search = _Search(plain, view, max(tolerance or 0.0, EXACT), seed, progress)
     with torch.no_grad():
         search.run()
-        values = search.restored(search.best)
+        values = search.best if view is None else view.restored(search.best)
         values = balanced(plain.product, values)
         error = plain.error(values)
     metric_error = None if view is None else search.error
     state = _state(network, values, weight, frozen)
     return Fit(state, error, metric_error, search.bound, tuple(search.history), search.method)
+
+
+class _Start:
+    """Parameters to go on from, and what led to them."""
+
+    def __init__(self, name: str, values: Values, error: float) -> None:
+        self.name, self.values, self.error = name, values, error
+        self.methods = [_origin(name)]
+        self.polish: Polish | None = None
+        self.chunks = 0
 
 
 class _Search:
@@ -102,43 +118,46 @@ class _Search:
         self._swampy = product.swampy
         once = multiply_adds([f.legs for f in product.factors], product.open, product.sizes)
         swept, polished_once = (once + n * self.problem.target.numel() for n in PER_ENTRY)
-        most = (SWEEPS_IN_SWAMPS if self._swampy else SWEEPS) if product.linear else 0
-        a_sweep = swept * als.contractions(product)
-        self.sweeps = min(most, max(2, OPERATIONS // a_sweep))
+        self._sweeps = Sweeps(product) if product.linear else None
+        a_sweep = self._sweeps.multiply_adds if self._sweeps else 1
+        most = SWEEPS if product.linear and not self._swampy else 0
+        self._sweep_count = min(most, max(2, OPERATIONS // (a_sweep + swept)))
         # an evaluation and its gradient; the search along a line takes one or two
-        self.chunks = max(1, min(CHUNKS, POLISHING // (4 * polished_once * CHUNK)))
-
-    def restored(self, values: Values) -> Values:
-        """Parameters of the problem that is solved as those of the weight."""
-        return (
-            values if self.view is None or not self.view.transformed else self.view.restored(values)
-        )
+        chunk = 4 * polished_once * CHUNK
+        self._chunk_count = max(1, min(CHUNKS, POLISHING // chunk))
+        self._cheap = chunk * CHUNKS <= CHEAP
 
     def run(self) -> None:
-        """Refine every start, until one is as near as was wanted, or as possible."""
-        starts = list(self._starts())
-        each = max(1, self.sweeps + self.chunks)
-        self._total = len(starts) * each
+        """Refine every start, until one is as near as was wanted, or as possible.
+
+        All are swept; the best is followed to its end, others where that is cheap, or where it
+        ends so near that there may be a better end.
+        """
+        starts: list[_Start] = []
+        for name, values in self._starts():
+            starts.append(self._begun(name, values))
+            if self._reached:
+                break
+        self._total = len(starts) * (self._sweep_count + self._chunk_count)
         self._progress(0, self._total)
-        measured = []
-        for name, values in starts:
-            error = self.problem.error(values)
-            self.history.append(Step(name, _origin(name), error))
-            self._keep(values, error, [_origin(name)])
-            measured.append((name, values, error))
-            if self.error <= self._enough:
-                break
-        for number, (name, values, error) in enumerate(measured, start=1):
-            if self.error <= self._enough:
-                break
-            self._refine(name, values, error)
-            self._done = number * each
-            self._progress(self._done, self._total)
+        for start in starts:
+            if not self._reached:
+                self._tried(start)
+        starts.sort(key=lambda start: start.error)
+        for place, start in enumerate(starts):
+            if not self._reached and (place == 0 or self._cheap or self.error < NEAR):
+                self._finished(start)
+        number = sum(start.name.startswith("random") for start in starts)
+        for more in range(number, number + MORE_STARTS if number else 0):
+            if not self._reached and self._cheap and self.error < NEAR:
+                start = self._begun(f"random {more + 1}", self._random())
+                self._tried(start)
+                self._finished(start)
         self._progress(self._total, self._total)
 
     @property
-    def _enough(self) -> float:
-        return max(self.goal, (self.bound or 0.0) * (1 + 1e-9))
+    def _reached(self) -> bool:
+        return self.error <= max(self.goal, (self.bound or 0.0) * (1 + 1e-9))
 
     def _starts(self) -> Iterator[tuple[str, Values]]:
         """Factors peeled off or from a pencil, and random ones where that is not the best alone."""
@@ -148,18 +167,14 @@ class _Search:
         if can_peel(first.product):
             peeled = peel(first, self.generator)
             found["peel"] = peeled.values
-            random = 0 if peeled.loop_free else RANDOM_STARTS
+            random = 0 if peeled.loop_free else RANDOM_STARTS + self._swampy
             same = self.view is None or self.view.transformed
             self.bound = peeled.bound if same and not first.is_cut else None
         if (values := diagonalized(first, self.generator)) is not None:
             found["pencil"] = values
-        for name, values in found.items():
-            other = self.view is not None and not self.view.transformed
-            yield name, self.view.restored(values) if self.view and other else values
+        yield from found.items()
         for number in range(random):
             yield f"random {number + 1}", self._random()
-        for name in DIRECT if self._swampy and self.sweeps else ():
-            yield name, self._random()
 
     def _random(self) -> Values:
         """Normal numbers, as large together as the target."""
@@ -179,60 +194,70 @@ class _Search:
             values = {key: value * factor for key, value in values.items()}
         return values
 
-    def _refine(self, start: str, values: Values, error: float) -> None:
-        """Sweeps, then all parameters at once; what each of them reached is kept if it is best."""
-        methods = [_origin(start)]
-        if self.sweeps and start not in DIRECT and error > self._enough:
-            methods.append("ALS")
-            values, error = self._swept(start, values, error)
-            self._keep(values, error, methods)
-        if error > self._enough:
-            methods.append("LBFGS")
+    def _begun(self, name: str, values: Values) -> _Start:
+        start = _Start(name, values, self.problem.error(values))
+        self.history.append(Step(name, _origin(name), start.error))
+        self._keep(start)
+        return start
 
-            def report(now: float) -> None:
-                self.history.append(Step(start, "LBFGS", now))
-                self._report()
-
-            stall = STALL_IN_SWAMPS if self._swampy else STALL
-            values, error = polished(self.problem, values, self.chunks, stall, self._enough, report)
-            self._keep(values, error, methods)
-
-    def _swept(self, start: str, values: Values, error: float) -> tuple[Values, float]:
-        """The best of some sweeps of alternating least squares."""
-        best, least = dict(values), error
-        current, errors = dict(values), list[float]()
-        damping = DAMPING_IN_SWAMPS if self._swampy else DAMPING
-        for number in range(self.sweeps):
+    def _tried(self, start: _Start) -> None:
+        """Some sweeps of alternating least squares; a chunk of iterations in swamps."""
+        if self._sweeps is None or not self._sweep_count:
+            self._polished(start)
+            return
+        start.methods.append("ALS")
+        current = dict(start.values)
+        self._sweeps.begin(current)
+        for number in range(self._sweep_count):
             target = self.problem.filled(current)
-            backward = number % 2 == 1
-            als.sweep(self.problem.product, target, current, damping, backward=backward)
+            self._sweeps.sweep(target, current, DAMPING, backward=number % 2 == 1)
             now = self.problem.error(current)
-            self.history.append(Step(start, "ALS", now))
-            self._report()
-            gained = least - now
-            if now < least:
-                best, least = dict(current), now
-            stuck = gained < LEAST_CHANGE * least and not self._swampy
-            errors.append(least)
-            if self._swampy and number >= PATIENCE:
-                stuck = errors[-PATIENCE - 1] - least < STALL_IN_SWAMPS * least
-            if stuck or least <= self._enough or not math.isfinite(now):
+            self._report(start, "ALS", now)
+            gained = start.error - now
+            if now < start.error:
+                start.values, start.error = dict(current), now
+            if not gained >= LEAST_CHANGE * start.error or start.error <= self.goal:
                 break
-        return best, least
+        self._keep(start)
 
-    def _keep(self, values: Values, error: float, methods: list[str]) -> None:
-        if error < self.error or not self.best:
-            self.best, self.error = dict(values), error
-            self.method = ", ".join(methods)
+    def _finished(self, start: _Start) -> None:
+        """All parameters at once, until that gains little."""
+        while start.chunks < self._chunk_count and not self._reached:
+            self._polished(start)
+            if start.polish is None or start.polish.ended:
+                break
 
-    def _report(self) -> None:
-        self._done += 1
+    def _polished(self, start: _Start) -> None:
+        """A chunk of iterations of LBFGS."""
+        if start.polish is None:
+            start.polish = Polish(self.problem, start.values, self._preconditioner)
+            start.methods.append("LBFGS")
+        start.polish.chunk(STALL)
+        start.chunks += 1
+        start.values, start.error = start.polish.values, start.polish.error
+        self._report(start, "LBFGS", start.error)
+        self._keep(start)
+
+    @property
+    def _preconditioner(self) -> Preconditioner | None:
+        if self._sweeps is None:
+            return None
+        return partial(self._sweeps.turn, rough=ROUGH_IN_SWAMPS if self._swampy else ROUGH)
+
+    def _keep(self, start: _Start) -> None:
+        if start.error < self.error or not self.best:
+            self.best, self.error = dict(start.values), start.error
+            self.method = ", ".join(start.methods)
+
+    def _report(self, start: _Start, method: str, error: float) -> None:
+        self.history.append(Step(start.name, method, error))
+        self._done = min(self._done + 1, self._total)
         self._progress(self._done, self._total)
 
 
 def _origin(start: str) -> str:
     """What made a start: `random` of `random 2`."""
-    return start.split()[0].rstrip(",")
+    return start.split()[0]
 
 
 def _state(

@@ -42,9 +42,10 @@ class Root:
 class Seen:
     """A problem under a metric.
 
-    `problem` is to be solved: `transformed` says whether it is the plain problem of a transformed
-    target, which `restored` brings its parameters back from. Otherwise the roots are factors of the
-    product, and `start` is the transformed problem of a metric that factorizes over legs.
+    `problem` is to be solved, in coordinates that `restored` brings its parameters back from:
+    `transformed` says whether it is the plain problem of a transformed target. Otherwise the roots
+    are factors of the product, `start` is the transformed problem of a metric that factorizes over
+    legs, and the coordinates are those in which that metric is the plain one.
     """
 
     problem: Problem
@@ -53,7 +54,7 @@ class Seen:
     roots: tuple[Root, ...]
 
     def restored(self, values: Values) -> Values:
-        """Parameters of `start` as parameters of the weight itself."""
+        """Parameters of `problem` or `start` as parameters of the weight itself."""
         product, found = self.start.product, dict(values)
         for root in self.roots:
             place = _carrier(product, root.legs)
@@ -77,7 +78,39 @@ def seen(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: s
         return Seen(plain, True, plain, tuple(roots))
     separate = [part for root in roots for part in _separated(product, root)]
     within = _inside(problem, axes, metric)
-    return Seen(within, False, _transformed(problem, axes, separate), tuple(separate))
+    product = replace(within.product, factors=_undone(within.product.factors, separate))
+    start = _transformed(problem, axes, separate)
+    return Seen(replace(within, product=product), False, start, tuple(separate))
+
+
+def _undone(factors: tuple[Factor, ...], roots: list[Root]) -> tuple[Factor, ...]:
+    """Roots of sides without those of legs, which the parameters have in their place."""
+    found = []
+    for factor in factors:
+        constant = factor.constant
+        if constant is not None and factor.name.startswith(ROOT):
+            for root in roots:
+                if root.legs[0] in factor.legs:
+                    axis = factor.legs.index(root.legs[0])
+                    constant = _solved(constant, axis, root.matrix)
+        found.append(replace(factor, constant=constant))
+    return tuple(found)
+
+
+def _solved(tensor: torch.Tensor, axis: int, matrix: torch.Tensor) -> torch.Tensor:
+    """The inverse of a matrix times an axis."""
+    moved = tensor.movedim(axis, 0)
+    flat = moved.reshape(matrix.shape[0], -1)
+    matrix = matrix.to(flat.dtype)
+    if matrix.dim() == 1:
+        flat = flat / matrix.unsqueeze(1)
+    else:
+        flat = torch.linalg.solve_triangular(matrix, flat, upper=False)
+    return flat.reshape(moved.shape).movedim(0, axis).contiguous()
+
+
+ROOT = "#root "
+"""What the names of roots as factors begin with; no tensor of a network is called so."""
 
 
 def _carrier(product: Product, legs: Legs) -> int | None:
@@ -159,7 +192,8 @@ def _given(
             " of inputs"
         )
     for axis, moment in zip(own["in"], metric.axes, strict=False):
-        yield "in", "axes", [axis], moment
+        if axis.legs:  # else it is of size 1: a factor of all errors
+            yield "in", "axes", [axis], moment
     if metric.outputs is not None:
         yield "out", "outputs", own["out"], metric.outputs
 
@@ -232,7 +266,7 @@ def _inside(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric) -> P
         size = math.prod(axis.size for axis in own)
         full = matrix.new_zeros((size, *matrix.shape[1:]))
         full[_places(own).to(matrix.device)] = matrix
-        shape, new, left = product.shape(carried), f"metric[{number}]", legs
+        shape, new, left = product.shape(carried), f"{ROOT}{number}", legs
         constant = full.reshape(*shape, *matrix.shape[1:]).to(product.dtype)
         factor = Factor(new, carried, constant=constant)
         sizes = dict(product.sizes)

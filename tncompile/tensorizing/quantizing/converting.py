@@ -31,8 +31,8 @@ def quantized_state(
     tensor of floats.
 
     >>> state = arch.module(seed=0, search="fast").state_dict()
-    >>> small = arch.module(weights="int8", search="fast")
-    >>> small.load_state_dict(tncompile.quantized_state(arch, state, "int8"))
+    >>> int8 = arch.module(weights="int8", search="fast")
+    >>> int8.load_state_dict(tncompile.quantized_state(arch, state, "int8"))
     <All keys matched successfully>
     """
     from tncompile.compiler import build_network
