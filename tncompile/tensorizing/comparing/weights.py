@@ -140,7 +140,7 @@ def _errors(
     """Relative errors in the Frobenius norm, and in a metric of outputs × inputs."""
     squares = norms = 0.0
     step = max(1, AT_ONCE * len(weight) // max(1, weight.numel()))  # tables of words are large
-    for before, after in zip(weight.split(step), found.split(step), strict=True):
+    for before, after in zip(torch.split(weight, step), torch.split(found, step), strict=True):
         squares += float((after.double() - before.double()).square().sum())
         norms += float(before.double().square().sum())
     error = (squares / norms) ** 0.5 if norms else None
