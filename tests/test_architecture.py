@@ -44,6 +44,7 @@ ROOMS = (
     "tensorizing/replacing",
     "tensorizing/quantizing",
     "transformers",
+    "tensorizing/adapting",
     "tensorizing/allocating",
     "tensorizing/comparing",
     "tensorizing/healing",

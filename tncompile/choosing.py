@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from tncompile.tensorizing.moments import Metric
     from tncompile.tensorizing.result import Fit
 
-RANKS = ("ranks", "rank", "in_ranks", "out_ranks", "in_rank", "out_rank", "multiplier")
+RANKS = (
+    *("ranks", "rank", "in_ranks", "out_ranks", "in_rank", "out_rank", "kernel_ranks"),
+    "multiplier",
+)
 """Parameters of blocks that say how large inner legs are; those of them are chosen that the user
 leaves out, all alike."""
 

@@ -192,7 +192,8 @@ def _given(
             " of inputs"
         )
     for axis, moment in zip(own["in"], metric.axes, strict=False):
-        yield "in", "axes", [axis], moment
+        if axis.legs:  # else it is of size 1: a factor of all errors
+            yield "in", "axes", [axis], moment
     if metric.outputs is not None:
         yield "out", "outputs", own["out"], metric.outputs
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import tncompile
 from tests.tensorizing.comparing.models import (
     batches,
     classifier,
@@ -233,6 +234,16 @@ def test_sizes_and_operations() -> None:
     flops = compared(classifier(), small)["flops"]
     assert flops.original == 2 * 20 * (12 * 20 + 20 * 5)
     assert flops.changed == 2 * 20 * (12 * 3 + 3 * 20 + 20 * 5)
+
+
+def test_quantized_weights_are_parameters_in_fewer_bytes() -> None:
+    arch = tncompile.load("std/linear.tn").instantiate("LowRank(64, 64, rank = 16)")
+    plain, four, eight = (arch.module(weights=each) for each in (None, "int4", "int8"))
+    for small, bits in ((four, 4), (eight, 8)):
+        verdict = compared(plain, small, [torch.rand(5, 64)])
+        assert verdict["parameters"].value == 1
+        assert verdict["bytes"].changed < verdict["bytes"].original * (bits + 16) / 32  # type: ignore[operator]
+        assert [line.names for line in verdict.layers] == []
 
 
 def test_fused_layers_are_counted() -> None:

@@ -11,7 +11,10 @@ from tncompile.tensorizing.rewriting.rewrite import Rewrite, exactly
 LIBRARY = {"linear": "linear", "conv1d": "linear", "conv": "convolution", "embedding": "embedding"}
 """The file of `std/` that blocks for a kind of layer are in."""
 
-SIZES = ("ranks", "rank", "in_rank", "out_rank", "in_ranks", "out_ranks", "terms", "multiplier")
+SIZES = (
+    *("ranks", "rank", "in_rank", "out_rank", "kernel_ranks", "in_ranks", "out_ranks"),
+    *("terms", "multiplier"),
+)
 """Arguments that a table shows as the rank."""
 
 

@@ -17,6 +17,9 @@ from tncompile.tensorizing.allocating.subjects import Subject
 
 LOW_RANK = "LowRank"
 
+FORMS = ("Tucker2Conv", "TuckerConv")
+"""What low rank of a convolution is: their ranks follow from spectra."""
+
 SIZED = ("ins", "outs", "inputs", "outputs", *RANKS, *TERMS)
 """Arguments that a layer does not decide by itself."""
 
@@ -35,14 +38,19 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
+def forms_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The forms of convolutions among candidates: those named, or all."""
+    return tuple(form for form in FORMS if form in names) or FORMS
+
+
 def best_of(subject: Subject, given: Option, names: tuple[str, ...], seed: int) -> Option:
     """What loses least of a layer among candidates of no more parameters than an option has."""
     library = "std/convolution.tn" if subject.kind == "conv" else "std/linear.tn"
     blocks = load(library).blocks
-    contenders = [name for name in names if name in blocks and name != LOW_RANK]
+    contenders = [name for name in names if name in blocks and name not in (LOW_RANK, *FORMS)]
     if subject.kind == "embedding" or not contenders or given.block is None:
         return given
-    best: Option | None = given if LOW_RANK in names else None
+    best: Option | None = given if {LOW_RANK, *FORMS} & {*names} else None
     if subject.kind == "conv":  # what is known of it is a bound
         assert given.block is not None
         best = _fitted(subject, given.block, given, seed, **given.arguments) or given

@@ -10,7 +10,7 @@ from torch import nn
 from tncompile.planning.wording import count_text, percent_text
 from tncompile.tensorizing.allocating.allocation import Allocation, Choice
 from tncompile.tensorizing.allocating.budgets import Budget, Floors, read_floors
-from tncompile.tensorizing.allocating.contending import best_of, read_candidates
+from tncompile.tensorizing.allocating.contending import best_of, forms_of, read_candidates
 from tncompile.tensorizing.allocating.options import Option, best
 from tncompile.tensorizing.allocating.subjects import Subject, subjects_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
@@ -47,7 +47,7 @@ def decide(
     options: dict[str, list[Option]] = {}
     for number, each in enumerate(subjects):
         report(number, total)
-        options[each.name] = each.options(given.get(each.name), multiple)
+        options[each.name] = each.options(given.get(each.name), multiple, forms_of(names))
     unit = float(len(subjects))
     if moments is not None:
         unit = moments.output / moments.samples or 1.0

@@ -44,30 +44,3 @@ def tails(matrix: torch.Tensor) -> list[float]:
     squares = torch.linalg.eigvalsh(gram).clamp(min=0)  # from the smallest on
     sums = torch.cat([squares.new_zeros(1), squares.cumsum(0)])
     return [float(each) for each in sums.flip(0)]
-
-
-def channel_tails(
-    weight: torch.Tensor, metric: Metric | None
-) -> tuple[float, list[float], list[float]]:
-    """Of a convolution (out, in, kernel…): the whole, and `tails` of outputs and of inputs.
-
-    For inputs the metric is taken as if places of the kernel were independent: its mean over them.
-    """
-    out, into = weight.shape[:2]
-    flat = weight.reshape(out, -1)
-    matrix = seen_weight(flat, metric)
-    inputs = None if metric is None else metric.inputs
-    if metric is not None and inputs is not None:
-        places = flat.shape[1] // into
-        split = inputs.reshape(into, places, into, places)
-        inputs = torch.einsum("aibi->ab", split) / places
-        heard = seen_weight(flat, Metric(None, metric.outputs, metric.damping))
-        of_inputs = Metric(inputs, None, metric.damping)
-    else:
-        heard, of_inputs = matrix, Metric()
-    columns = heard.reshape(out, into, -1).transpose(1, 2).reshape(-1, into)
-    return (
-        float(matrix.square().sum()),
-        tails(matrix),
-        tails(seen_weight(columns, of_inputs)),
-    )

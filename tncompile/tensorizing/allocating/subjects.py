@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import nn
 
 from tncompile.tensorizing.allocating.budgets import Unit, least_rank
+from tncompile.tensorizing.allocating.kernels import forms, seen_kernel
 from tncompile.tensorizing.allocating.options import Option
-from tncompile.tensorizing.allocating.spectra import channel_tails, seen_weight, tails
+from tncompile.tensorizing.allocating.spectra import seen_weight, tails
 from tncompile.tensorizing.calibrating.layers import Layer, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.moments import Metric
@@ -32,6 +32,7 @@ class Subject:
     scale: float
     unit: float
     fixed: bool
+    counts_work: bool = False  # costs are multiply-adds: of convolutions more than parameters
 
     @property
     def kind(self) -> str:
@@ -64,17 +65,22 @@ class Subject:
     @cached_property
     def whole(self) -> float:
         """The squared error of nothing in its place, in the metric."""
-        matrix = seen_weight(self.weight.flatten(1), self.metric)
-        return float(matrix.square().sum())
+        if self.metric is not None and self.metric.axes:
+            seen = seen_kernel(self.weight, self.metric)
+        else:
+            seen = seen_weight(self.weight.flatten(1), self.metric)
+        return float(seen.square().sum())
 
-    def options(self, floor: float | None, multiple: int) -> list[Option]:
-        """What it can become, itself included."""
+    def options(self, floor: float | None, multiple: int, blocks: Sequence[str]) -> list[Option]:
+        """What it can become, itself included; of convolutions those of the `blocks`."""
         found = [self.dense]
         if self.fixed:
             return found
-        ranks = self._kernels if self.weight.dim() > 2 else self._ranks
-        smaller = (each for each in ranks(floor, multiple) if each.parameters < found[0].parameters)
-        return [*found, *smaller]
+        if self.weight.dim() > 2:
+            options = self._kernels(floor, multiple, blocks)
+        else:
+            options = self._ranks(floor, multiple)
+        return [*found, *(each for each in options if each.parameters < found[0].parameters)]
 
     def _ranks(self, floor: float | None, multiple: int) -> Iterator[Option]:
         out, into = self.weight.shape
@@ -88,33 +94,21 @@ class Subject:
             else:
                 yield self._option(parameters, lost[rank], "LowRank", rank=rank)
 
-    def _kernels(self, floor: float | None, multiple: int) -> Iterator[Option]:
-        """Ranks of both kinds of channels, grown one at a time by what gains most for its cost."""
+    def _kernels(
+        self, floor: float | None, multiple: int, blocks: Sequence[str]
+    ) -> Iterator[Option]:
+        """Tucker forms; errors are those of a metric of each axis, in the unit of that of all."""
         out, into = self.weight.shape[:2]
-        places = math.prod(self.weight.shape[2:])
-        whole, of_outputs, of_inputs = channel_tails(self.weight, self.metric)
-        full = (len(of_inputs) - 1, len(of_outputs) - 1)
-        lost = (of_inputs, of_outputs)
-        now = tuple(min(least_rank(floor, size, multiple), size) for size in full)
-
-        def count(ranks: Sequence[int]) -> int:
-            p, q = ranks
-            return into * p + p * q * places + q * out
-
-        while True:
-            error = min(whole, lost[0][now[0]] + lost[1][now[1]])
-            arguments = {"in_rank": now[0], "out_rank": now[1]}
-            yield self._option(count(now), error, "Tucker2Conv", **arguments)
-            grown = []
-            for side in range(2):
-                then = list(now)
-                then[side] = min(now[side] + multiple, full[side])
-                if then[side] > now[side]:
-                    gain = lost[side][now[side]] - lost[side][then[side]]
-                    grown.append((gain / (count(then) - count(now)), tuple(then)))
-            if not grown:
-                return
-            now = max(grown)[1]
+        kernel = seen_kernel(self.weight, self.metric)
+        size = float(kernel.square().sum())
+        unit = self.whole / size if size else 1.0
+        least = (least_rank(floor, out, multiple), least_rank(floor, into, multiple))
+        for form in forms(kernel, least, multiple, blocks):
+            arguments: dict[str, object] = {"in_rank": form.in_rank, "out_rank": form.out_rank}
+            if form.block == "TuckerConv":
+                arguments["kernel_ranks"] = list(form.kernel_ranks)
+            option = self._option(form.parameters, form.error * unit, form.block, **arguments)
+            yield replace(option, cost=form.work * self.unit) if self.counts_work else option
 
 
 def subjects_of(
@@ -147,7 +141,7 @@ def subjects_of(
             rows = 0.0
         cost = {"bytes": float(weight.element_size()), "flops": rows}.get(unit, 1.0)
         fixed = layer.groups > 1 or (moments is not None and not known) or not _plain(module)
-        yield Subject(name, module, layer, metric, scale, cost, fixed)
+        yield Subject(name, module, layer, metric, scale, cost, fixed, unit == "flops")
 
 
 def _plain(module: nn.Module) -> bool:

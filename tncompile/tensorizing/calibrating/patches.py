@@ -61,25 +61,60 @@ def axis_sums(
     if x.dim() == len(layer.axes):  # no batch
         x, gradient = x.unsqueeze(0), gradient.unsqueeze(0)
     kernel, stride, dilation = _settings(conv)
-    squares = gradient.square().sum(1, keepdim=True)
-    padded = _padded(conv, x)
-    spread = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
-    ones = squares.new_ones(1, 1, *kernel)
-    counts = spread[len(kernel) - 1](squares, ones, stride=stride, dilation=dilation)
-    missing = [a - b for a, b in zip(padded.shape[2:], counts.shape[2:], strict=True)]
-    counts = functional.pad(counts, [n for each in reversed(missing) for n in (0, each)])
-    heard = (padded * counts.clamp(min=0).sqrt()).transpose(0, 1).flatten(1)
-    sums = [heard @ heard.mT, *(x.new_zeros(n, n) for n in kernel)]
-    step = max(1, PATCHES // max(1, layer.inputs * squares[0].numel()))
-    for some, its in zip(torch.split(x, step), torch.split(squares, step), strict=True):
-        patches = _patches(conv, some)[0]  # n, places, channels, kernel
-        weighted = patches * its.sqrt().reshape(
-            *patches.shape[: -1 - len(kernel)], *(1,) * (1 + len(kernel))
-        )
-        for axis in range(len(kernel)):
-            flat = weighted.movedim(axis - len(kernel), -1).reshape(-1, kernel[axis])
-            sums[1 + axis] += flat.mT @ flat
+    squares, padded = gradient.square().sum(1, keepdim=True), _padded(conv, x)
+    counts = _spread(squares, padded, kernel, stride, dilation)
+    heard = (padded * counts.sqrt()).transpose(0, 1).flatten(1)
+    sums = [heard @ heard.mT]
+    for axis, length in enumerate(kernel):
+        lengths, steps = list(kernel), list(stride)
+        lengths[axis] = steps[axis] = 1
+        across = _spread(squares, padded, lengths, steps, dilation, axis)
+        sums.append(_along(padded, across, 2 + axis, length, stride[axis], dilation[axis]))
     return tuple(sums)
+
+
+def _spread(
+    squares: torch.Tensor,
+    x: torch.Tensor,
+    lengths: list[int],
+    steps: list[int],
+    gaps: list[int],
+    left: int | None = None,
+) -> torch.Tensor:
+    """What each number of the images x counts: the sum over the windows that read it.
+
+    Along the axis that is `left`, where windows have length 1, there are windows still.
+    """
+    spread = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)
+    ones = squares.new_ones(1, 1, *lengths)
+    counts = spread[len(lengths) - 1](squares, ones, stride=steps, dilation=gaps).clamp(min=0)
+    missing = [a - b for a, b in zip(x.shape[2:], counts.shape[2:], strict=True)]
+    if left is not None:
+        missing[left] = 0
+    return functional.pad(counts, [n for each in reversed(missing) for n in (0, each)])
+
+
+def _along(
+    x: torch.Tensor, counts: torch.Tensor, axis: int, length: int, step: int, gap: int
+) -> torch.Tensor:
+    """Σ counts · x xᵀ, (length, length), of the windows of images along an axis.
+
+    x (n, channels, …), counts (n, 1, …): places of windows along the axis, of numbers along others.
+    From products of all pairs of numbers along the axis, as windows overlap.
+    """
+    others = [k for k in range(2, x.dim()) if k != axis]
+    reach, places = gap * (length - 1) + 1, counts.shape[axis]
+    rows = x.permute(0, *others, 1, axis).flatten(1, -3) if others else x.unsqueeze(1)
+    weights = counts.permute(0, *others, 1, axis).flatten(1, -2)
+    total = x.new_zeros(length, length)
+    each = rows.shape[1] * (rows.shape[-1] ** 2 + places * length**2)
+    at_once = max(1, PATCHES // each)
+    pieces = zip(torch.split(rows, at_once), torch.split(weights, at_once), strict=True)
+    for some, its in pieces:
+        pairs = (some.mT @ some).unfold(2, reach, step).unfold(3, reach, step)
+        windows = pairs.diagonal(dim1=2, dim2=3)[:, :, ::gap, ::gap, :places]
+        total += torch.einsum("nrabp,nrp->ab", windows, its)
+    return total
 
 
 def _settings(conv: nn.Module) -> tuple[list[int], list[int], list[int]]:

@@ -33,13 +33,22 @@ def size_lines(original: nn.Module, changed: nn.Module) -> tuple[Line, ...]:
     )
 
 
+CODES = {"_int8": 1, "_int4": 2}
+"""Buffers of quantized weights by the ends of their names, and the numbers in each byte."""
+
+
 def parameters_of(model: nn.Module) -> int:
-    """Entries of all parameters."""
-    return sum(each.numel() for each in model.parameters())
+    """Entries of all parameters, and integers of quantized ones; their scales are none."""
+    counts = [each.numel() for each in model.parameters()]
+    state = model.state_dict()
+    for key, value in state.items():
+        if key[-5:] in CODES and f"{key[:-5]}_scale" in state and isinstance(value, torch.Tensor):
+            counts.append(CODES[key[-5:]] * value.numel())
+    return sum(counts)
 
 
 def bytes_of(model: nn.Module) -> int:
-    """Bytes of all parameters, and of buffers that are saved with them: int8 weights are such."""
+    """Bytes of all parameters, and of buffers that are saved with them, as integers are."""
     state = model.state_dict(keep_vars=True).values()
     tensors = [each for each in (*model.parameters(), *state) if isinstance(each, torch.Tensor)]
     return sum(each.numel() * each.element_size() for each in {id(t): t for t in tensors}.values())

@@ -16,6 +16,9 @@ from tncompile.tensorizing.rewriting.rewrite import shown
 
 MOST_NAMED = 5
 
+PARAMETRIZATIONS = "parametrizations."
+"""Where torch keeps what a weight is computed of, by the name of the weight."""
+
 
 @dataclass(frozen=True, eq=False)
 class Held:
@@ -75,19 +78,29 @@ def _held(model: nn.Module) -> Iterator[Held]:
     """The parameters of a model, each once, in its order."""
     places: dict[int, list[tuple[str, str]]] = {}
     tensors: dict[int, torch.Tensor] = {}
+    tensor: torch.Tensor
     seen: set[int] = set()
+    made: set[tuple[str, str]] = set()
     for name, module in model.named_modules(remove_duplicate=False):
         first = id(module) not in seen
         seen.add(id(module))
         for key, parameter in module._parameters.items():
             if parameter is None or isinstance(parameter, nn.UninitializedParameter):
                 continue
-            tensors[id(parameter)] = parameter
-            here = places.setdefault(id(parameter), [])
+            place, tensor = (name, key), parameter
+            above, dot, below = name.rpartition(PARAMETRIZATIONS)
+            if dot:  # what counts is the weight that is made of it
+                place = above.removesuffix("."), below.split(".")[0]
+                if place in made:
+                    continue
+                made.add(place)
+                tensor = getattr(model.get_submodule(place[0]), place[1])
+            tensors[id(tensor)] = tensor
+            here = places.setdefault(id(tensor), [])
             if first:  # further names of a shared module are no ties
-                here.append((name, key))
-    for identity, parameter in tensors.items():
-        yield Held(parameter, tuple(places[identity]))
+                here.append(place)
+    for identity, tensor in tensors.items():
+        yield Held(tensor, tuple(places[identity]))
 
 
 def _read(model: nn.Module, name: str, key: str) -> tuple[nn.Module | None, torch.Tensor | None]:

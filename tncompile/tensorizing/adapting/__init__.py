@@ -1,0 +1,1 @@
+"""Networks beside the frozen layers of a model: trained, merged, unloaded, stored, exported."""
