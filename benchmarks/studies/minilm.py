@@ -204,7 +204,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
     parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
-    parser.add_argument("--rate", type=float, default=0.0015, help="of distillation")
+    parser.add_argument("--rate", type=float, default=0.004, help="of distillation")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
     parser.add_argument("--refit", type=float, default=0.5, help="the part of the calibration")
