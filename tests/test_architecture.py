@@ -42,8 +42,6 @@ ROOMS = (
     "tensorizing/originals",
     "tensorizing/resuming",
     "tensorizing/replacing",
-    "transformers",
-    "tensorizing/quantizing",
     "tensorizing/quantizing",
     "transformers",
     "tensorizing/adapting",

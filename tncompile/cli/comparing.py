@@ -144,7 +144,7 @@ def _named(arguments: Namespace, name: str) -> tuple[str, Any]:
     if text is None:
         return written, None
     with refused(f"{written}: ", ValueError):
-        return written, imported(text, "it")
+        return written, imported(text, "it is")
 
 
 def _function(arguments: Namespace, name: str) -> Callable[..., Any] | None:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
+import warnings
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import tncompile.cli.options as opt
+from tncompile.cli.calibrating import BATCH, LENGTH, Data, calibrated, read_data
 from tncompile.cli.command import command, option
-from tncompile.cli.writing import UsageError, refused, say, show, waiting
+from tncompile.cli.writing import UsageError, columns, refused, report, say, show, waiting
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tncompile.tensorizing.calibrating.model_moments import Moments
+    from tncompile.tensorizing.replacing.tensorized import Tensorized
+    from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
 
 def seed(text: str) -> int:
@@ -17,75 +31,345 @@ def seed(text: str) -> int:
     return int(text)
 
 
-def _tolerance(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        tolerance = float(text)
+        return float(text)
     except ValueError:
-        tolerance = -1.0
+        return math.nan
+
+
+def _tolerance(text: str) -> float:
+    tolerance = _number(text)
     if not 0 < tolerance < 1:
         raise UsageError(f"--tolerance takes a relative error between 0 and 1, not {text!r}")
     return tolerance
 
 
+def _budget(text: str) -> dict[str, float]:
+    """The unit and the number of `--budget`.
+
+    >>> _budget("0.5"), _budget("bytes=5e6")
+    ({'params': 0.5}, {'bytes': 5000000.0})
+    """
+    from tncompile.tensorizing.allocating.budgets import UNITS, read_budget
+
+    unit, _, number = (part.strip() for part in text.rpartition("="))
+    value = _number(number)
+    unit = unit or "params"
+    if math.isnan(value) or unit not in UNITS:
+        raise UsageError(f"--budget takes {'=…, '.join(UNITS)}=…, like params=0.5, not {text!r}")
+    with refused("--budget: ", ValueError, TypeError):
+        read_budget({unit: value})
+    return {unit: value}
+
+
+def _floor(text: str) -> tuple[str, float]:
+    """The pattern and the rank of `--floor`.
+
+    >>> _floor("16"), _floor("encoder.*=0.1")
+    (('*', 16.0), ('encoder.*', 0.1))
+    """
+    pattern, _, number = text.rpartition("=")
+    value = _number(number)
+    if not 0 < value < 2**31:
+        raise UsageError(
+            f"--floor takes a rank or a part, like 16 or 'encoder.*=0.1', not {text!r}"
+        )
+    return pattern.strip() or "*", value
+
+
+def _share(text: str) -> float:
+    share = _number(text)
+    if not 0 < share <= 1:
+        raise UsageError(f"--embedding-share takes a part up to 1, not {text!r}")
+    return share
+
+
+def _healing(text: str) -> dict[str, float]:
+    """The unit and the number of `--heal`.
+
+    >>> _healing("minutes=15"), _healing("steps=200")
+    ({'minutes': 15.0}, {'steps': 200})
+    """
+    unit, _, number = (part.strip() for part in text.partition("="))
+    value = _number(number)
+    if unit == "minutes" and 0 < value < math.inf:
+        return {"minutes": value}
+    if unit == "steps" and number.isascii() and number.isdecimal() and 0 < value < 2**31:
+        return {"steps": int(value)}
+    raise UsageError(f"--heal takes minutes=15 or steps=200, not {text!r}")
+
+
+def _count(name: str) -> Any:
+    return lambda text: opt.positive(name, text)
+
+
 @command(
     "tensorize",
     "Replace layers of a trained model by tensor networks that are fitted to them.",
-    "MODEL is a Python module and what makes the model in it, also in the working directory:\n"
-    "both are run. The rewrite says which layers become which networks; the report of\n"
-    "what was lost goes to standard output. OUT is a folder that `tncompile.load_model` reads;\n"
-    "it appears whole or not at all, and is read again before it does.",
-    ["tncompile tensorize my_models:make_classifier --rewrite small.tn -o small"],
+    "MODEL is a folder of transformers (config.json and safetensors: no code in it is run), or\n"
+    "`module:callable`, which is imported and run, also from the working directory. A rewrite\n"
+    "says which layers become which networks; a budget finds what each layer becomes, best with\n"
+    "data: its table and the report of what was lost go to standard output. OUT is a folder that\n"
+    "`tncompile.load_model` reads, and transformers after `import tncompile.transformers`; it\n"
+    "appears whole or not at all, and is read again before it does. A run that was interrupted\n"
+    "goes on where it was: it keeps what is done in a hidden folder beside OUT until it ends.",
     [
-        option("MODEL", "as `module:callable`"),
-        option("--rewrite FILE", "a .tn file with a `rewrite` block", required=True),
-        option("--moments FILE", "what `tncompile.Moments.save` wrote: errors count in its metric"),
+        "tncompile tensorize my_models:make_classifier --rewrite small.tn -o small",
+        "tncompile tensorize minilm --budget params=0.5 --calibrate texts.txt -o half",
+        "tncompile tensorize minilm --budget 0.35 --calibrate texts.txt --refit \\\n"
+        "      --heal minutes=15 -o third",
+    ],
+    [
+        option("MODEL", "a folder, or `module:callable`", dest="MODEL"),
+        option("-o --output OUT", "the folder to write", required=True, dest="out"),
+        option("--rewrite FILE", "a .tn file with a `rewrite` block"),
         option("--name R", "which rewrite of the file, where it has several"),
-        option("-o --output OUT", "the folder to write", required=True),
         option(
             "--tolerance E",
             "the relative error that ranks are chosen for where lines leave them out",
             _tolerance,
         ),
+        option(
+            "--budget UNIT=N",
+            "what may be spent: params, bytes or flops, a part up to 1 or a number above, or error",
+            _budget,
+        ),
+        option("--candidates A,B", "blocks beside LowRank that may be chosen, like Monarch,MPO"),
+        option(
+            "--floor RANK",
+            "the least rank, or part of the full one; PATTERN=RANK for some layers; repeatable",
+            _floor,
+            action="append",
+        ),
+        option("--embedding-share S", "the part that embeddings keep (that of the budget)", _share),
+        option("--multiple N", "what ranks are multiples of (8)", _count("--multiple")),
+        option("--layers PATTERN", "the layers that may change; repeatable", action="append"),
+        option(
+            "--calibrate DATA",
+            "`module:callable` that gives batches; of a folder with a tokenizer, a text a line",
+        ),
+        option("--output-of REF", "a function of a model and a batch: what counts", dest="output"),
+        option("--batch N", f"texts of a batch ({BATCH})", _count("--batch")),
+        option("--length N", f"tokens of a text at most ({LENGTH})", _count("--length")),
+        option("--moments FILE", "what `tncompile.Moments.save` wrote, in place of data"),
+        option("--refit", "then fit anew, in closed form, on what the smaller model sees"),
+        option("--heal UNIT=N", "then train on the original's outputs: minutes=15", _healing),
         option("--seed N", "of random starts (0)", seed, default="0"),
         option(
             "--memory-limit BYTES", "the most to use beside the model, like 2G", opt.memory_limit
         ),
+        option("--no-resume", "forget what an interrupted run has kept"),
         opt.ROOT,
     ],
 )
 def tensorize(arguments: Namespace) -> None:
     """Write a folder with a tensorized model, and show what was lost."""
-    from tncompile.tensorizing.calibrating.model_moments import Moments
-    from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
-    from tncompile.tensorizing.replacing.skeletons import made_model
-    from tncompile.tensorizing.replacing.tensorized import tensorize
-    from tncompile.tensorizing.rewriting.replacements import replacements
+    _require_fitting(arguments)
+    output, work = _places(arguments)
+    try:
+        _run(arguments, output, work)
+    except KeyboardInterrupt:
+        if work.exists():
+            say("the same call goes on from here")
+        raise
+
+
+def _run(arguments: Namespace, output: Path, work: Path) -> None:
+    rewrite = _read_rewrite(arguments)
+    moments = _read_moments(arguments)
+    model = _read_model(arguments)
+    data = None
+    if arguments.calibrate is not None:
+        data = read_data(arguments, model)
+        if moments is None:
+            moments = calibrated(arguments, model, data, work)
+    if rewrite is None:
+        rewrite = _allocated(arguments, model, moments)
+    done = _tensorized(arguments, model, rewrite, moments, work)
+    if data is not None:
+        done = _healed(arguments, model, done, data, moments, work)
+    with refused(f"cannot write {arguments.out}: ", OSError, ValueError):
+        done.save(output, model=arguments.MODEL if ":" in arguments.MODEL else None)
+    shutil.rmtree(work, ignore_errors=True)
+    show(repr(done.report))
+    say(f"wrote {arguments.out}")
+
+
+OF_BUDGETS = ("candidates", "floor", "embedding_share", "multiple", "layers")
+OF_REWRITES = ("name", "tolerance")
+OF_DATA = ("output", "batch", "length", "refit", "heal")
+
+
+def _require_fitting(arguments: Namespace) -> None:
+    """`UsageError` for options that do not go together."""
+
+    def given(names: tuple[str, ...]) -> Iterator[str]:
+        for name in names:
+            if getattr(arguments, name) not in (None, False):
+                yield "--output-of" if name == "output" else f"--{name.replace('_', '-')}"
+
+    if arguments.rewrite is not None and arguments.budget is not None:
+        raise UsageError("--rewrite says what layers become, --budget finds it: give one of them")
+    if arguments.rewrite is None and arguments.budget is None:
+        raise UsageError(
+            "say what layers become: --rewrite FILE, or --budget params=0.5, which finds it"
+        )
+    if arguments.budget is None:
+        for name in given(OF_BUDGETS):
+            raise UsageError(f"{name} is for --budget; a rewrite says so in its lines")
+    else:
+        for name in given(OF_REWRITES):
+            raise UsageError(f"{name} is for --rewrite; a budget finds the ranks")
+    if arguments.calibrate is None:
+        for name in given(OF_DATA):
+            raise UsageError(f"{name} is for data: add --calibrate DATA")
+    elif arguments.moments is not None and not (arguments.refit or arguments.heal):
+        raise UsageError("--moments are what --calibrate finds: give one of them")
+
+
+def _places(arguments: Namespace) -> tuple[Path, Path]:
+    """The folder to write, and a hidden one beside it for what is done meanwhile."""
+    output = Path(arguments.out)
+    if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
+        raise UsageError(f"-o {arguments.out} is there already; name a new folder")
+    work = output.absolute().with_name(f".{output.absolute().name}.tncompile")
+    if arguments.no_resume:
+        with refused(f"cannot remove {work}: ", OSError):
+            shutil.rmtree(work) if work.exists() else None
+    return output, work
+
+
+def _read_rewrite(arguments: Namespace) -> Rewrite | None:
+    if arguments.rewrite is None:
+        return None
     from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
     with refused(f"cannot read {arguments.rewrite}: ", OSError), refused("", ValueError):
-        rewrite = Rewrite.load(arguments.rewrite, arguments.name, root=arguments.root)
-    output = Path(arguments.output)
-    if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
-        raise UsageError(f"-o {arguments.output} is there already; name a new folder")
-    moments = None
-    if arguments.moments is not None:
-        with refused(f"cannot read {arguments.moments}: ", OSError), refused("", ValueError):
-            moments = Moments.load(arguments.moments)
+        return Rewrite.load(arguments.rewrite, arguments.name, root=arguments.root)
+
+
+def _read_moments(arguments: Namespace) -> Moments | None:
+    if arguments.moments is None:
+        return None
+    from tncompile.tensorizing.calibrating.model_moments import Moments
+
+    with refused(f"cannot read {arguments.moments}: ", OSError), refused("", ValueError):
+        return Moments.load(arguments.moments)
+
+
+def _read_model(arguments: Namespace) -> nn.Module:
+    from tncompile.tensorizing.replacing.skeletons import made_model
+
     with refused("MODEL: ", ValueError):
-        model = made_model(arguments.model)
-    needed = memory_needed(model, replacements(rewrite, model)[0])
+        return made_model(arguments.MODEL)
+
+
+def _allocated(arguments: Namespace, model: nn.Module, moments: Moments | None) -> Rewrite:
+    """What a budget buys, shown as a table."""
+    from tncompile.tensorizing.allocating.allocate import allocate
+
+    candidates = [each.strip() for each in (arguments.candidates or "").split(",")]
+    given: dict[str, Any] = {"candidates": ["LowRank", *filter(None, candidates)]}
+    if arguments.multiple is not None:
+        given["multiple"] = arguments.multiple
+    with waiting("allocating") as progress, refused("--budget: ", ValueError):
+        found = allocate(
+            model,
+            arguments.budget,
+            moments=moments,
+            floors=dict(arguments.floor) if arguments.floor else None,
+            embedding_share=arguments.embedding_share,
+            layers=arguments.layers,
+            seed=arguments.seed,
+            progress=progress,
+            **given,
+        )
+    show(found.table(columns()) + "\n")
+    return found.rewrite
+
+
+def _tensorized(
+    arguments: Namespace, model: nn.Module, rewrite: Rewrite, moments: Moments | None, work: Path
+) -> Tensorized:
+    """The layers replaced; each is kept once it is fitted."""
+    from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
+    from tncompile.tensorizing.replacing.tensorized import tensorize
+    from tncompile.tensorizing.rewriting.replacements import replacements
+
+    found = replacements(rewrite, model)[0]
+    warned = (each for one in found for each in one.architecture.warnings)
+    report(dict.fromkeys(warned))
+    needed = memory_needed(model, found)
     say(f"about {written_bytes(needed)} of memory are needed beside the model")
-    with waiting("fitting") as progress, refused("", ValueError):
-        done = tensorize(
+    fits = work / "fits"
+    if kept := len(list(fits.glob("*.safetensors"))):
+        layers, them = ("layer was", "it") if kept == 1 else ("layers were", "them")
+        say(f"{kept} {layers} fitted before; --no-resume forgets {them}")
+    with waiting("fitting") as progress, _noted(), refused("", ValueError, OSError):
+        return tensorize(
             model,
             rewrite,
             moments=moments,
             seed=arguments.seed,
             tolerance=arguments.tolerance,
             memory_limit=arguments.memory_limit,
+            checkpoint=fits,
             progress=progress,
         )
-    with refused(f"cannot write {arguments.output}: ", OSError, ValueError):
-        done.save(output, model=arguments.model)
-    show(repr(done.report))
-    say(f"wrote {arguments.output}")
+
+
+def _healed(
+    arguments: Namespace,
+    model: nn.Module,
+    done: Tensorized,
+    data: Data,
+    moments: Moments | None,
+    work: Path,
+) -> Tensorized:
+    """What `--refit` and `--heal` make of it."""
+    from tncompile.tensorizing.healing.distill import distill
+    from tncompile.tensorizing.healing.refit import refit
+
+    if arguments.refit:
+        with waiting("refitting") as progress, refused("--refit: ", ValueError, TypeError):
+            refitted = refit(
+                model,
+                done,
+                data.batches,
+                output=data.output,
+                moments=moments,
+                seed=arguments.seed,
+                progress=progress,
+            )
+        show(f"{refitted!r}\n")
+        done = refitted.tensorized
+    if arguments.heal:
+        file = work / "healing.safetensors"
+        with waiting("healing") as progress, refused("--heal: ", ValueError, TypeError, OSError):
+            taught = distill(
+                model,
+                done,
+                data.batches,
+                output=data.output,
+                checkpoint=file,
+                seed=arguments.seed,
+                progress=progress,
+                **arguments.heal,
+            )
+        show(f"{taught!r}\n")
+        assert taught.tensorized is not None
+        done = taught.tensorized
+    return done
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """Warnings of the body as remarks."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        finally:
+            for each in caught:
+                say(f"note: {each.message}")
