@@ -7,7 +7,13 @@
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block
-from tncompile.converting import from_conv, from_embedding, from_linear, to_dense
+from tncompile.converting import (
+    from_bilinear,
+    from_conv,
+    from_embedding,
+    from_linear,
+    to_dense,
+)
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
@@ -58,6 +64,7 @@ __all__ = [
     "calibrate",
     "compare",
     "distill",
+    "from_bilinear",
     "from_conv",
     "from_einsum",
     "from_embedding",
