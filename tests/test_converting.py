@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -94,6 +96,95 @@ def test_a_tolerance_of_low_rank_takes_the_smallest() -> None:
     values = torch.linalg.svdvals(LINEAR.weight.detach().double())
     rank = module.A.shape[1]
     assert values[rank:].norm() <= 0.4 * values.norm() < values[rank - 1 :].norm()
+
+
+@pytest.mark.parametrize("tolerance", [0.3, 0.6])
+def test_a_tolerance_takes_less_than_equal_shares(tolerance: float) -> None:
+    """Ranks for the same error at each cut, as TT-SVD shares it, need more numbers."""
+    layer = seeded(nn.Linear, 48, 36, bias=False)
+    shape = {"ins": [4, 4, 3], "outs": [4, 3, 3]}
+    module = tncompile.from_linear(layer, "MPO", tolerance=tolerance, **shape)
+    assert off(module, layer) <= tolerance * (1 + 1e-5)
+    weight = layer.weight.detach().double().reshape(4, 3, 3, 4, 4, 3)
+    tensor = weight.permute(0, 3, 1, 4, 2, 5)
+    ranks = []
+    for cut in (2, 4):
+        values = torch.linalg.svdvals(tensor.reshape(math.prod(tensor.shape[:cut]), -1))
+        tails = values.square().flip(0).cumsum(0).flip(0).sqrt()
+        ranks.append(int((tails > tolerance * float(values.norm()) / math.sqrt(2)).sum()))
+    equal = tncompile.from_linear(layer, "MPO", ranks=ranks, **shape)
+    assert size(module) < size(equal)
+
+
+def test_a_tolerance_counts_in_the_metric() -> None:
+    layer = seeded(nn.Linear, 24, 16, bias=False)
+    samples = torch.randn(50, 24, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 25)
+    module = tncompile.from_linear(layer, "MPO", tolerance=0.4, inputs=samples, sites=2)
+    wanted, found = layer(samples), module(samples)
+    error = ((found - wanted).norm() / wanted.norm()).detach()
+    assert float(error) < 0.4 * 1.02  # moments are damped by a hundredth
+    assert size(module) < layer.weight.numel()
+
+
+def test_bilinear_layers() -> None:
+    layer = seeded(nn.Bilinear, 6, 5, 4)
+    exact = tncompile.from_bilinear(layer, rank=6)
+    left, right = torch.ones(3, 6), torch.arange(15.0).reshape(3, 5)
+    torch.testing.assert_close(exact(left, right), layer(left, right))
+    dense = tncompile.to_dense(exact)
+    assert isinstance(dense, nn.Bilinear)
+    torch.testing.assert_close(dense.weight, layer.weight)
+    near = tncompile.from_bilinear(layer, tolerance=0.6)
+    assert off(near, layer) <= 0.6 * (1 + 1e-5)
+    with pytest.raises(TypeError, match="Linear is not a bilinear layer"):
+        tncompile.from_bilinear(nn.Linear(3, 3))  # type: ignore[arg-type]
+
+
+COMPLEX = """network Low() {
+  index i = 6, o = 5
+  bond r = 5
+  input x(..., i)
+  tensor A(i, r) complex
+  tensor B(r, o) complex
+  bias c(o) if BIAS
+  output y(..., o)
+}"""
+
+
+def test_complex_layers() -> None:
+    layer = seeded(nn.Linear, 6, 5, bias=False, dtype=torch.complex64)
+    network = tncompile.loads(COMPLEX.replace("BIAS", "false")).instantiate()
+    module = tncompile.from_linear(layer, network)
+    assert module.A.dtype == torch.complex64
+    torch.testing.assert_close(module.weight, layer.weight)
+    with pytest.raises(ValueError, match=r"LowRank.* has no complex tensor"):
+        tncompile.from_linear(layer, "LowRank", rank=2)
+    biased = tncompile.loads(COMPLEX.replace("BIAS", "true")).instantiate()
+    with pytest.raises(ValueError, match="the bias of the layer is complex"):
+        tncompile.from_linear(seeded(nn.Linear, 6, 5, dtype=torch.complex64), biased)
+
+
+def test_transposed_convolutions() -> None:
+    network = tncompile.loads("""network Up() {
+      index i = 4, o = 6
+      window h = conv(size = 3, stride = 2, padding = 1)
+      bond r = 4
+      input x(..., i, h.out)
+      tensor A(i, r, h.kernel)
+      tensor B(r, o)
+      bias c(o)
+      output y(..., o, h.in)
+    }""").instantiate()
+    layer = seeded(nn.ConvTranspose1d, 4, 6, 3, stride=2, padding=1)
+    module = tncompile.from_conv(layer, network)
+    images = torch.arange(72.0).reshape(2, 4, 9) / 72
+    assert module(images).shape == layer(images).shape
+    assert off(module, layer) < 1
+    again = tncompile.to_dense(module)
+    assert isinstance(again, nn.ConvTranspose1d)
+    torch.testing.assert_close(again(images), module(images))
+    with pytest.raises(ValueError, match="are not transposed: give an architecture"):
+        tncompile.from_conv(layer, "Tucker2Conv")
 
 
 def test_dtype_mode_and_bias_are_kept() -> None:

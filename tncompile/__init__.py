@@ -7,7 +7,13 @@
 
 from tncompile.architecture import Architecture
 from tncompile.blocks import Block
-from tncompile.converting import from_conv, from_embedding, from_linear, to_dense
+from tncompile.converting import (
+    from_bilinear,
+    from_conv,
+    from_embedding,
+    from_linear,
+    to_dense,
+)
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
@@ -20,8 +26,13 @@ from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.comparing.compare import compare
 from tncompile.tensorizing.comparing.verdict import Verdict
+from tncompile.tensorizing.healing.distill import distill
+from tncompile.tensorizing.healing.distilled import Distilled
+from tncompile.tensorizing.healing.refit import refit
+from tncompile.tensorizing.healing.refitted import Refit
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.quantizing.converting import quantized_state
+from tncompile.tensorizing.quantizing.quantize import quantize
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
@@ -37,10 +48,12 @@ __all__ = [
     "Block",
     "CompileError",
     "Diagnostic",
+    "Distilled",
     "Fit",
     "Metric",
     "Model",
     "Moments",
+    "Refit",
     "Report",
     "Rewrite",
     "Spec",
@@ -50,6 +63,8 @@ __all__ = [
     "allocate",
     "calibrate",
     "compare",
+    "distill",
+    "from_bilinear",
     "from_conv",
     "from_einsum",
     "from_embedding",
@@ -58,7 +73,9 @@ __all__ = [
     "load_adapter",
     "load_model",
     "loads",
+    "quantize",
     "quantized_state",
+    "refit",
     "tensorize",
     "to_dense",
 ]

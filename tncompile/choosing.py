@@ -193,24 +193,19 @@ def _within(ranked: _Ranked, budget: float, whole: int) -> int:
 
 def _reaching(ranked: _Ranked, choice: Choice, weight: torch.Tensor) -> tuple[Architecture, Fit]:
     """The smallest ranks that reach the tolerance."""
-    from tncompile.tensorizing.ranks import least_ranks
-
     assert choice.tolerance is not None
     tolerance = choice.tolerance
-    network = ranked.made(2).network
-    chosen = least_ranks(network, weight, tolerance, choice.metric, choice.inputs, choice.seed)
-    if chosen is not None:
-        made = ranked.with_sizes(chosen, 1)
-        return made, choice.fit(made, weight)
+    by_values = _by_singular_values(ranked, choice, weight, tolerance)
+    if by_values is not None:
+        return by_values
     found: dict[int, tuple[Architecture, Fit]] = {}
 
     def falls_short(rank: int) -> bool:
         made = ranked.made(rank)
         if _parameters(made) > weight.numel():
             return False
-        fit = choice.fit(made, weight)
-        found[rank] = made, fit
-        return (fit.error if fit.metric_error is None else fit.metric_error) > tolerance
+        found[rank] = made, choice.fit(made, weight)
+        return not _within_tolerance(found[rank][1], tolerance)
 
     rank = _largest(falls_short) + 1
     if rank not in found:
@@ -219,3 +214,46 @@ def _reaching(ranked: _Ranked, choice: Choice, weight: torch.Tensor) -> tuple[Ar
             f"no {name} of fewer parameters than the weight has an error of {tolerance:g}"
         )
     return found[rank]
+
+
+def _within_tolerance(fit: Fit, tolerance: float) -> bool:
+    return (fit.error if fit.metric_error is None else fit.metric_error) <= tolerance
+
+
+def _by_singular_values(
+    ranked: _Ranked, choice: Choice, weight: torch.Tensor, tolerance: float
+) -> tuple[Architecture, Fit] | None:
+    """The smallest of some splits of an error over the cuts of a network without loops.
+
+    What singular values promise is the sum of all that cuts leave out. A fit gains on that, so
+    splits of more are tried, too: those from which on it does not reach the tolerance are left.
+    """
+    from tncompile.tensorizing.ranks import cuts_of
+
+    network = ranked.made(2).network
+    cuts = cuts_of(network, weight, choice.metric, choice.inputs, tolerance)
+    if cuts is None:
+        return None
+    most = math.sqrt(max(1, len(cuts.squares))) * (1.0 if cuts.certain else 2.0)
+    least = 1.0 if cuts.certain else 0.5
+    factors = [most * (least / most) ** (step / SPLITS) for step in range(SPLITS + 1)]
+    splits: list[dict[str, int]] = []
+    for factor in factors:
+        ranks = cuts.ranks(min(factor * tolerance, 1.0) * (1 - 1e-9))
+        if ranks not in splits:
+            splits.append(ranks)
+    best: tuple[Architecture, Fit] | None = None
+    low, high = 0, len(splits)  # those before `low` fall short, those from `high` on reach it
+    while low < high:
+        middle = (low + high) // 2
+        made = ranked.with_sizes(splits[middle], 1)
+        fit = choice.fit(made, weight)
+        if _within_tolerance(fit, tolerance):
+            best, high = (made, fit), middle
+        else:
+            low = middle + 1
+    return best
+
+
+SPLITS = 6
+"""How many errors between the least and the most that cuts may leave out are asked for."""

@@ -130,6 +130,35 @@ def from_embedding(
     return convert(embedding, block, arguments, choice, sites).module
 
 
+def from_bilinear(
+    bilinear: nn.Bilinear,
+    block: str | Block | Architecture = "BilinearTN",
+    /,
+    *,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    metric: Metric | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **arguments: object,
+) -> TensorNetworkModule:
+    """A network in place of a bilinear layer: as `from_linear`, by default `BilinearTN`.
+
+    The weight is (out, in1, in2), and so are what `Architecture.fit` takes for such a network; the
+    `inputs` of a `metric` are those of both inputs, (in1 · in2, in1 · in2).
+
+    >>> import torch
+    >>> layer = tncompile.from_bilinear(torch.nn.Bilinear(6, 5, 4), rank=3)
+    >>> layer(torch.ones(2, 6), torch.ones(2, 5)).shape
+    torch.Size([2, 4])
+    """
+    from torch import nn
+
+    _require(bilinear, (nn.Bilinear,), "a bilinear layer")
+    choice = Choice(budget, tolerance, metric, None, seed, progress)
+    return convert(bilinear, block, arguments, choice, None).module
+
+
 def to_dense(module: nn.Module) -> nn.Module:
     """The layer of torch that a module stands for, with the weight that it has.
 
@@ -205,6 +234,14 @@ def _filled(
             filled.features("outs", "out_features", "outputs", layer.out_features)
             filled.set(
                 in_features=layer.in_features,
+                out_features=layer.out_features,
+                with_bias=layer.bias is not None,
+            )
+        case nn.Bilinear():
+            filled = _Filled(block, "std/linear.tn", arguments, sites)
+            filled.set(
+                left_features=layer.in1_features,
+                right_features=layer.in2_features,
                 out_features=layer.out_features,
                 with_bias=layer.bias is not None,
             )
@@ -364,9 +401,12 @@ def _module(
         if len(biases) != 1 or state[biases[0].parameter].numel() < bias.numel():
             raise ValueError(f"{architecture.network.target} has no bias, the layer has one")
         stored = state[biases[0].parameter]
+        if bias.is_complex() and not stored.is_complex():
+            name = architecture.network.target
+            raise ValueError(f"the bias of the layer is complex, that of {name} is real")
         stored.view(-1)[: bias.numel()] = bias.detach()
     module = architecture.module(
-        dtype=weight.dtype, device=weight.device, seed=choice.seed, search="fast"
+        dtype=weight.dtype.to_real(), device=weight.device, seed=choice.seed, search="fast"
     )
     module.load_state_dict(state)
     module.train(layer.training)

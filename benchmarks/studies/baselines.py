@@ -50,7 +50,7 @@ def rounded(model: Encoder, bits: int) -> Row:
 
 
 def product_quantized(model: Encoder, features: int = 4, rounds: int = 8) -> Row:
-    """The table of words in a byte for each `features` numbers, which names one of 256 (k-means)."""
+    """The table of words, a byte for each `features` numbers: one of 256 centers (k-means)."""
     small = deepcopy(model)
     table = matrices(small)[WORDS].weight
     assert isinstance(table, nn.Parameter)

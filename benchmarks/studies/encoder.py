@@ -98,15 +98,18 @@ def trimmed(rows: Sequence[Sequence[int]]) -> Batch:
 
 
 def batched(
-    texts: Iterable[str], count: int, *, longest: int = LONGEST, seed: int = 0
+    texts: Iterable[str], count: int, *, longest: int = LONGEST, trim: bool = False, seed: int = 0
 ) -> list[Batch]:
-    """Batches of about `count` tokens, of texts of nearly one length, in random order."""
+    """Batches of about `count` tokens, of texts of nearly one length, in random order.
+
+    They are padded, or with `trim` cut to the shortest of a batch.
+    """
     rows = sorted(tokens(texts, longest), key=len)
     found: list[Batch] = []
     start = 0
     while start < len(rows):
         size = max(1, count // len(rows[start]))
-        found.append(trimmed(rows[start : start + size]))
+        found.append((trimmed if trim else padded)(rows[start : start + size]))
         start += size
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))
     return [found[k] for k in order.tolist()]

@@ -66,6 +66,11 @@ class Sweeps:
         self.multiply_adds = self._once.multiply_adds + twice
         self.multiply_adds += sum(each.multiply_adds for each in self._systems.values())
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The places of the factors as a sweep forward comes to them."""
+        return tuple(node.places[0] for node in self._root.below() if not node.children)
+
     def begin(self, values: Values) -> None:
         """Sweep on from these parameters."""
         terms = self.product.terms(values)

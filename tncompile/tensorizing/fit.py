@@ -10,6 +10,7 @@ import torch
 from tncompile.network.model import TensorNetwork
 from tncompile.tensorizing.als import Sweeps
 from tncompile.tensorizing.balancing import balanced
+from tncompile.tensorizing.blocks import separated
 from tncompile.tensorizing.environments import multiply_adds
 from tncompile.tensorizing.metric import Seen, seen
 from tncompile.tensorizing.moments import Metric
@@ -40,7 +41,7 @@ LEAST_CHANGE = 1e-5
 
 DAMPING = 1e-9
 CHUNKS = 25
-STALL = 1e-3
+STALL, STALL_IF_CHEAP = 1e-3, 1e-4
 """Iterations of LBFGS end where a chunk of them lowers the error by less than this part."""
 
 ROUGH, ROUGH_IN_SWAMPS = 1e-6, 1e-2
@@ -172,6 +173,8 @@ class _Search:
             self.bound = peeled.bound if same and not first.is_cut else None
         if (values := diagonalized(first, self.generator)) is not None:
             found["pencil"] = values
+        elif (values := separated(first, self.generator)) is not None:
+            found["blocks"] = values
         yield from found.items()
         for number in range(random):
             yield f"random {number + 1}", self._random()
@@ -232,7 +235,7 @@ class _Search:
         if start.polish is None:
             start.polish = Polish(self.problem, start.values, self._preconditioner)
             start.methods.append("LBFGS")
-        start.polish.chunk(STALL)
+        start.polish.chunk(STALL_IF_CHEAP if self._cheap else STALL)
         start.chunks += 1
         start.values, start.error = start.polish.values, start.polish.error
         self._report(start, "LBFGS", start.error)

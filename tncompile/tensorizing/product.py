@@ -127,22 +127,25 @@ class Product:
 def weight_axes(network: TensorNetwork) -> tuple[WeightAxis, ...]:
     """The axes of the weight that a network stands for, in the order of the layer of torch.
 
-    Those of the output come first, then those of the input; of embeddings ids come first, of
-    transposed convolutions the channels of the input. Raises ValueError for a network that is no
-    map of one input: its output is a logarithm, it has several inputs or slices, or no parameter.
+    Those of the output come first, then those of the input, or of both inputs of a bilinear map; of
+    embeddings ids come first, of transposed convolutions the channels of the input. Raises
+    ValueError for a network that is no such map: its output is a logarithm, it has other inputs or
+    slices, or no parameter.
     """
     what = network.target
     if network.output.log:
         raise ValueError(f"{what} gives a logarithm: no weight is fitted onto it")
     if not any(tensor.role == "parameter" for tensor in network.tensors):
         raise ValueError(f"{what} has no parameters to be fitted")
-    if len(network.inputs) > 1:
+    layer = features(network)
+    if len(network.inputs) > 1 and layer is None:
         names = ", ".join(f"`{each.name}`" for each in network.inputs)
-        raise ValueError(f"{what} has several inputs ({names}): a weight has one")
+        raise ValueError(
+            f"{what} has several inputs ({names}), and is no bilinear map: it has no weight"
+        )
     slices = [x.name for x in network.inputs if any(axis.kind == "slices" for axis in x.axes)]
     if slices:
         raise ValueError(f"{what} multiplies slices of `{slices[0]}` with each other: not linear")
-    layer = features(network)
     if layer is not None:
         out = 1 if layer.kind in ("embedding", "conv_transpose") else 0
         return tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -101,10 +103,40 @@ def test_only_the_worst_are_shown() -> None:
     assert "16 more with smaller errors" in repr(verdict)
 
 
-def test_a_folder_that_is_read_again_is_the_same(tmp_path: object) -> None:
+def test_a_folder_that_is_read_again_is_the_same(tmp_path: Path) -> None:
     done = halved()
-    done.save(f"{tmp_path}/out")
-    again = tncompile.load_model(f"{tmp_path}/out", model=classifier)
+    done.save(tmp_path / "out")
+    again = tncompile.load_model(tmp_path / "out", model=classifier)
     verdict = compare(done.model, again, batches(), timing=False, thresholds={"error": 0})
     assert verdict.accepted
     assert not verdict.layers
+
+
+class Parametrized(nn.Module):
+    """Weights that torch computes of other tensors, buffers among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        kinds = nn.utils.parametrizations
+        self.a = kinds.weight_norm(nn.Linear(12, 10))
+        self.b = kinds.spectral_norm(nn.Linear(10, 8))
+        self.c = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.c(torch.relu(self.b(torch.relu(self.a(x)))))
+        return found
+
+
+def test_parametrized_weights_are_compared_and_saved(tmp_path: Path) -> None:
+    model = Parametrized().eval()
+    text = 'import "std/linear.tn" { LowRank } rewrite R { linear "%s" -> LowRank(rank = 3) }'
+    for pattern, names in (("*", ["a.weight", "b.weight", "c.weight"]), ("c", ["c.weight"])):
+        done = tncompile.tensorize(model, tncompile.Rewrite.loads(text % pattern))
+        verdict = compare(model, done, batches(), timing=False)
+        assert [line.names[0] for line in verdict.layers] == names
+        for line, row in zip(verdict.layers, done.report.rows, strict=True):
+            assert line.error == pytest.approx(row.error, rel=1e-3)
+        done.save(tmp_path / names[0])
+        again = tncompile.load_model(tmp_path / names[0], model=Parametrized)
+        assert not compare(done.model, again, batches(), timing=False).layers

@@ -16,6 +16,12 @@ from tncompile.tensorizing.rewriting.rewrite import shown
 
 MOST_NAMED = 5
 
+AT_ONCE = 2**22
+"""Numbers in double precision at a time."""
+
+PARAMETRIZATIONS = "parametrizations."
+"""Where torch keeps what a weight is computed of, by the name of the weight."""
+
 
 @dataclass(frozen=True, eq=False)
 class Held:
@@ -75,19 +81,29 @@ def _held(model: nn.Module) -> Iterator[Held]:
     """The parameters of a model, each once, in its order."""
     places: dict[int, list[tuple[str, str]]] = {}
     tensors: dict[int, torch.Tensor] = {}
+    tensor: torch.Tensor
     seen: set[int] = set()
+    made: set[tuple[str, str]] = set()
     for name, module in model.named_modules(remove_duplicate=False):
         first = id(module) not in seen
         seen.add(id(module))
         for key, parameter in module._parameters.items():
             if parameter is None or isinstance(parameter, nn.UninitializedParameter):
                 continue
-            tensors[id(parameter)] = parameter
-            here = places.setdefault(id(parameter), [])
+            place, tensor = (name, key), parameter
+            above, dot, below = name.rpartition(PARAMETRIZATIONS)
+            if dot:  # what counts is the weight that is made of it
+                place = above.removesuffix("."), below.split(".")[0]
+                if place in made:
+                    continue
+                made.add(place)
+                tensor = getattr(model.get_submodule(place[0]), place[1])
+            tensors[id(tensor)] = tensor
+            here = places.setdefault(id(tensor), [])
             if first:  # further names of a shared module are no ties
-                here.append((name, key))
-    for identity, parameter in tensors.items():
-        yield Held(parameter, tuple(places[identity]))
+                here.append(place)
+    for identity, tensor in tensors.items():
+        yield Held(tensor, tuple(places[identity]))
 
 
 def _read(model: nn.Module, name: str, key: str) -> tuple[nn.Module | None, torch.Tensor | None]:
@@ -122,11 +138,15 @@ def _errors(
     owner: nn.Module, weight: torch.Tensor, found: torch.Tensor, metric: Metric | None
 ) -> tuple[float | None, float | None]:
     """Relative errors in the Frobenius norm, and in a metric of outputs × inputs."""
-    w, difference = weight.double(), found.double() - weight.double()
-    norm = float(w.norm())
-    error = float(difference.norm()) / norm if norm else None
+    squares = norms = 0.0
+    step = max(1, AT_ONCE * len(weight) // max(1, weight.numel()))  # tables of words are large
+    for before, after in zip(torch.split(weight, step), torch.split(found, step), strict=True):
+        squares += float((after.double() - before.double()).square().sum())
+        norms += float(before.double().square().sum())
+    error = (squares / norms) ** 0.5 if norms else None
     if metric is None:
         return error, None
+    w, difference = weight.double(), found.double() - weight.double()
     layer = layer_of(owner)
     lies = layer is not None and layer.kind in ("conv1d", "embedding")
     pair = (each.mT if lies else each.flatten(1) for each in (difference, w))

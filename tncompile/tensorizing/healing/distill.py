@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tncompile.notebook import as_html
+from tncompile.tensorizing.healing.distilled import Distilled
 
 if TYPE_CHECKING:
     import torch
@@ -18,69 +17,6 @@ if TYPE_CHECKING:
 
 MEMORY = 2**31
 """Bytes of outputs of the original that are kept, unless a limit is given."""
-
-
-class Evaluation(NamedTuple):
-    """How far it was: after so many steps and seconds, the loss in training since, and held out."""
-
-    step: int
-    seconds: float
-    training: float
-    held_out: float
-
-
-@dataclass(frozen=True, repr=False)
-class Distilled:
-    """What `distill` returns; it prints as a table.
-
-    model       the smaller model with the parameters that were best on what was held out
-    tensorized  the same as `tensorize` returns it, where one was given: it has `save`
-    steps       steps that were made; `samples` and `tokens` of the batches that they took: entries
-                of the first axis of the output, and those of integers in the batch
-    seconds     all of it, those of earlier runs that a checkpoint continues included
-    start, best  the loss on what is held out, at the start and at the best
-    history     an `Evaluation` each time that loss was taken
-    stopped     why it ended
-
-    >>> taught = tncompile.distill(net, done, [torch.randn(50, 8) for _ in range(4)], steps=4)
-    >>> taught.best <= taught.start, taught.steps, taught.samples
-    (True, 4, 200)
-    """
-
-    model: nn.Module = field(repr=False)
-    tensorized: Tensorized | None = field(repr=False)
-    steps: int
-    samples: int
-    tokens: int
-    seconds: float
-    start: float
-    best: float
-    history: tuple[Evaluation, ...]
-    stopped: str
-
-    def table(self) -> str:
-        """A row an evaluation.
-
-        >>> taught = tncompile.distill(net, done, [torch.randn(50, 8)] * 4, steps=2)
-        >>> taught.table().splitlines()[0].split()
-        ['step', 'seconds', 'training', 'held', 'out']
-        """
-        lines = [f"{'step':>8}  {'seconds':>8}  {'training':>9}  {'held out':>9}"]
-        lines.append("─" * len(lines[0]))
-        for each in self.history:
-            training = f"{each.training:.5f}" if each.step else ""
-            row = f"{each.step:>8,}  {each.seconds:>8.1f}  {training:>9}  {each.held_out:>9.5f}"
-            lines.append(row)
-        counts = f"{self.steps:,} steps, {self.samples:,} samples"
-        tokens = f", {self.tokens:,} tokens" if self.tokens else ""
-        lines.append(f"{counts}{tokens}; held out {self.start:.5f} before, {self.best:.5f} at best")
-        return "\n".join([*lines, f"ended: {self.stopped}"])
-
-    def __repr__(self) -> str:
-        return self.table()
-
-    def _repr_html_(self) -> str:
-        return as_html(self.table())
 
 
 def distill(
@@ -131,11 +67,15 @@ def distill(
     finite at the start, and a file of another run; TypeError for what is no such thing; `OSError`
     where the file cannot be read or written.
 
-    >>> taught = tncompile.distill(net, done, [torch.randn(50, 8) for _ in range(4)], steps=4)
-    >>> taught.model(torch.ones(2, 8)).shape
-    torch.Size([2, 8])
+    >>> import torch
+    >>> mlp = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Tanh())
+    >>> less = tncompile.tensorize(mlp, tncompile.allocate(mlp, 0.6).rewrite)
+    >>> taught = tncompile.distill(mlp, less, [torch.randn(50, 32) for _ in range(4)], steps=4)
+    >>> taught.best <= taught.start
+    True
     """
-    from tncompile.tensorizing.healing.training import Settings, run_distill
+    from tncompile.tensorizing.healing.distilling.settings import Settings
+    from tncompile.tensorizing.healing.distilling.training import run_distill
 
     settings = Settings.checked(
         steps=steps,

@@ -40,8 +40,13 @@ def is_pretrained(model: nn.Module) -> bool:
     return getattr(transformers, base.__name__, None) is base
 
 
-def pretrained_files(model: nn.Module, source: str) -> dict[str, str]:
-    """The texts that transformers reads beside the weights, by file: with the networks in them."""
+def pretrained_files(
+    model: nn.Module, source: str, quantized: Mapping[str, object]
+) -> dict[str, str]:
+    """The texts that transformers reads beside the weights, by file: with the networks in them.
+
+    `quantized` says how those layers are that hold integers, by name.
+    """
     given: Any = model
     config = json.loads(given.config.to_json_string())
     config["architectures"] = [type(model).__name__]
@@ -51,6 +56,7 @@ def pretrained_files(model: nn.Module, source: str) -> dict[str, str]:
         "version": 1,
         "dtype": config["dtype"],
         "networks": source,
+        "quantized": dict(quantized),
     }
     files = {CONFIG: _json(config)}
     generation = getattr(model, "generation_config", None)

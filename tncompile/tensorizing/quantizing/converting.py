@@ -30,9 +30,9 @@ def quantized_state(
     architecture, of another shape, not finite or on the device `meta`; TypeError for what is no
     tensor of floats.
 
-    >>> state = arch.module(seed=0, search="fast").state_dict()
-    >>> int8 = arch.module(weights="int8", search="fast")
-    >>> int8.load_state_dict(tncompile.quantized_state(arch, state, "int8"))
+    >>> weights = arch.module(seed=0, search="fast").state_dict()
+    >>> eight = arch.module(weights="int8", search="fast")
+    >>> eight.load_state_dict(tncompile.quantized_state(arch, weights, "int8"))
     <All keys matched successfully>
     """
     from tncompile.compiler import build_network

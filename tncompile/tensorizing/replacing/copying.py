@@ -83,9 +83,13 @@ def _expose(
 
 
 def skeleton(model: nn.Module) -> nn.Module:
-    """A copy of a model whose parameters are on the device `meta`: its shape without its size."""
-    empty = {
+    """A copy of a model whose tensors are on the device `meta`: its shape without its size.
+
+    Buffers, too: parametrizations compute weights of both.
+    """
+    empty: dict[int, torch.Tensor] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
         for p in model.parameters()
     }
+    empty |= {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
     return copied(model, (), empty)

@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tncompile.files import json_value, umask
-from tncompile.tensorizing.replacing.placing import Placed, unfitted
+from tncompile.tensorizing.replacing.placing import (
+    QUANTIZED,
+    Placed,
+    numbers_held,
+    read_weights,
+    unfitted,
+    written_weights,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from tncompile.network.packing import Quantization
     from tncompile.tensorizing.replacing.tensorized import Tensorized
     from tncompile.tensorizing.rewriting.replacements import Replacement
 
@@ -52,18 +60,20 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
     try:
         _write(temporary / SOURCE, source)
         write_weights(done.model, temporary / WEIGHTS)
-        _write(temporary / CONFIG, _json({"version": VERSION, "model": model}))
+        quantized = written_weights(done._placed)
+        config = {"version": VERSION, "model": model, QUANTIZED: quantized}
+        _write(temporary / CONFIG, _json(config))
         _write(temporary / f"{REPORT}.txt", repr(done.report) + "\n")
         _write(temporary / f"{REPORT}.json", _json(done.report.to_dict()))
         read, placed = _read(temporary, done._skeleton)
         require_equal(read, done.model)
         (temporary / NETWORKS).mkdir()
         for each in placed:
-            path = temporary / NETWORKS / f"{each.replacement.block.name}.py"
+            path = temporary / NETWORKS / f"{each.file_name}.py"
             if not path.exists():
-                _write(path, each.architecture.source(search="fast"))
+                _write(path, each.source())
         if is_pretrained(done.model):
-            for name, text in pretrained_files(done.model, source).items():
+            for name, text in pretrained_files(done.model, source, quantized).items():
                 _write(temporary / name, text)
             require_equal(_built(temporary), done.model)
             copy_companions(done.model, temporary)
@@ -110,7 +120,7 @@ def load_model(
         if model is not None:
             raise ValueError(f"{folder} is a folder of transformers, which says what its model is")
         return read_pretrained(path)
-    named = _config(path)
+    named = _config(path).get("model")
     if model is None and pretrained:
         return _built(path)
     if model is None:
@@ -142,8 +152,8 @@ def _built(folder: Path) -> nn.Module:
     return model
 
 
-def _config(folder: Path) -> str | None:
-    """What a folder says makes its model."""
+def _config(folder: Path) -> dict[str, object]:
+    """What a folder says of itself; `model` is what makes its model, if it says so."""
     from tncompile.tensorizing.replacing.skeletons import is_reference
 
     try:
@@ -155,7 +165,7 @@ def _config(folder: Path) -> str | None:
     named = config.get("model")
     if named is not None and not is_reference(named):
         raise ValueError(f"the model that {CONFIG} names is no `module:callable`")
-    return None if named is None else str(named)
+    return config
 
 
 def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
@@ -168,8 +178,12 @@ def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
     rewrite = Rewrite.loads(_text(folder / SOURCE))
     weights = Weights(folder / WEIGHTS)
     found, _ = replacements(rewrite, original)
-    _require_sizes(found, weights.shapes.values())
-    placed = [Placed(each, each.architecture, unfitted(each)) for each in found]
+    asked = read_weights(_config(folder).get(QUANTIZED), found)
+    _require_sizes(found, asked, weights.shapes.values())
+    placed = [
+        Placed(each, each.architecture, unfitted(each, None, wanted), wanted)
+        for each, wanted in zip(found, asked, strict=True)
+    ]
     parameters = {id(parameter): parameter for parameter in original.parameters()}
     model = copied(original, [each.standing() for each in placed], parameters)
     state = model.state_dict()
@@ -178,12 +192,16 @@ def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
     return model, placed
 
 
-def _require_sizes(found: Iterable[Replacement], stored: Iterable[tuple[int, ...]]) -> None:
+def _require_sizes(
+    found: Iterable[Replacement],
+    asked: Iterable[Quantization | None],
+    shapes: Iterable[tuple[int, ...]],
+) -> None:
     """ValueError for networks that are larger than all that is stored."""
-    most = sum(map(math.prod, stored))
-    for each in found:
-        network = each.architecture.network
-        if sum(math.prod(parameter.shape) for parameter in network.parameters) > most:
+    most = sum(map(math.prod, shapes))
+    for each, wanted in zip(found, asked, strict=True):
+        if numbers_held(each, wanted) > most:
+            network = each.architecture.network
             raise ValueError(f"{network.target} in {SOURCE} is larger than all of {WEIGHTS}")
 
 

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tncompile.architecture import Architecture
+from tncompile.tensorizing.rewriting.rewrite import escaped, shown
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from tncompile.network.packing import Quantization
     from tncompile.tensorizing.replacing.copying import Standing
     from tncompile.tensorizing.rewriting.replacements import Replacement
 
 
+QUANTIZED = "quantized"
+"""What a folder calls `weights` and `group` of each layer that is quantized, by its name."""
+
+
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """A replacement that was made: the module and the architecture of it."""
+    """A replacement that was made: the module and the architecture of it, how it is quantized."""
 
     replacement: Replacement
     architecture: Architecture
     module: nn.Module
+    quantization: Quantization | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What its Python file is called, without the ending."""
+        name = self.replacement.block.name
+        return name if self.quantization is None else f"{name}_{self.quantization.weights}"
+
+    def source(self) -> str:
+        """The Python file of the module."""
+        wanted = self.quantization
+        if wanted is None:
+            return self.architecture.source(search="fast")
+        return self.architecture.source(weights=wanted.weights, group=wanted.group, search="fast")
 
     def standing(self) -> Standing:
         """The module in the place of its layer."""
@@ -31,16 +53,30 @@ class Placed:
         return Standing(self.replacement.layer, self.module, has_inputs)
 
 
-def unfitted(each: Replacement, state: dict[str, torch.Tensor] | None = None) -> nn.Module:
-    """The module that stands for a layer, with some parameters or those it starts with."""
+def unfitted(
+    each: Replacement,
+    state: dict[str, torch.Tensor] | None = None,
+    quantization: Quantization | None = None,
+    architecture: Architecture | None = None,
+) -> nn.Module:
+    """The module that stands for a layer, with some parameters or those it starts with.
+
+    The architecture is that of the replacement unless another is given.
+    """
     layer, weight = each.layer, each.layer.weight
-    module = each.architecture.module(
-        dtype=weight.dtype, device=weight.device, seed=0, search="fast"
+    architecture = architecture or each.architecture
+    module = architecture.module(
+        dtype=weight.dtype,
+        device=weight.device,
+        seed=0,
+        weights=None if quantization is None else quantization.weights,
+        group=None if quantization is None else quantization.group,
+        search="fast",
     )
     if state is not None:
         module.load_state_dict(state)
     module.train(layer.module is None or layer.module.training)
-    return finished(Placed(each, each.architecture, module), module)
+    return finished(Placed(each, architecture, module), module)
 
 
 def finished(placed: Placed, network: nn.Module) -> nn.Module:
@@ -58,3 +94,51 @@ def finished(placed: Placed, network: nn.Module) -> nn.Module:
         place = layer.module.padding_idx
         return PaddedEmbedding(network, place, layer.weight[place]).train(network.training)
     return network
+
+
+def written_weights(placed: Sequence[Placed]) -> dict[str, object]:
+    """`weights` and `group` of what is quantized, by the name of the layer."""
+    return {
+        each.replacement.layer.name: {
+            "weights": each.quantization.weights,
+            "group": each.quantization.group,
+        }
+        for each in placed
+        if each.quantization is not None
+    }
+
+
+def read_weights(entry: object, found: Sequence[Replacement]) -> list[Quantization | None]:
+    """How each replacement is quantized. Raises ValueError for an entry that fits none of them.
+
+    Layers are known by the patterns of the file, as their names in a model may have a prefix.
+    """
+    from tncompile.network.packing import quantization
+
+    named = {} if entry is None else entry
+    if not isinstance(named, dict):
+        raise ValueError(f"`{QUANTIZED}` of a folder is no object")
+    patterns = [each.line.rule.pattern.value for each in found]
+    asked: dict[str, Quantization] = {}
+    for name, own in named.items():
+        if not isinstance(own, dict) or set(own) != {"weights", "group"}:
+            raise ValueError(f"`{QUANTIZED}` of {shown(name)} has no `weights` and `group`")
+        if (pattern := escaped(name)) not in patterns:
+            raise ValueError(f"`{QUANTIZED}` names {shown(name)}, which is not replaced")
+        try:
+            wanted = quantization(own["weights"], own["group"])
+        except TypeError as error:
+            raise ValueError(f"`{QUANTIZED}` of {shown(name)}: {error}") from None
+        if wanted is None:
+            raise ValueError(f"`{QUANTIZED}` of {shown(name)} names no weights")
+        asked[pattern] = wanted
+    return [asked.get(pattern) for pattern in patterns]
+
+
+def numbers_held(each: Replacement, wanted: Quantization | None) -> int:
+    """How many numbers the module that stands for a layer stores."""
+    from tncompile.network.packing import packings, stored
+
+    network = each.architecture.network
+    held = stored(network.parameters, packings(network, wanted))
+    return sum(math.prod(parameter.shape) for parameter in held)

@@ -28,7 +28,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from tncompile.tensorizing.originals.companions import settle_ties
 from tncompile.tensorizing.originals.pretrained import METHOD
 from tncompile.tensorizing.replacing.copying import expose_readers
-from tncompile.tensorizing.replacing.placing import Placed, unfitted
+from tncompile.tensorizing.replacing.placing import Placed, numbers_held, read_weights, unfitted
 from tncompile.tensorizing.rewriting.layers import layers_of
 from tncompile.tensorizing.rewriting.replacements import replacements
 from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite
@@ -39,17 +39,25 @@ VERSION = 1
 class NetworksConfig(QuantizationConfigMixin):  # type: ignore[misc]
     """What `quantization_config` says: `networks` is the text of `model.tn`, `dtype` that of all.
 
+    `quantized` are the layers whose weights are integers, by name.
+
     Raises ValueError for what is none.
     """
 
     def __init__(
-        self, networks: object = None, version: object = None, dtype: object = None, **_: object
+        self,
+        networks: object = None,
+        version: object = None,
+        dtype: object = None,
+        quantized: object = None,
+        **_: object,
     ) -> None:
         if not isinstance(networks, str) or version != VERSION:
             raise ValueError(f"the quantization_config is not that of {METHOD} {VERSION}")
         self.quant_method = METHOD
         self.networks = networks
         self.version = VERSION
+        self.quantized = quantized
         self.dtype = dtype if isinstance(dtype, str) else None
 
 
@@ -71,7 +79,8 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
     ) -> None:
         most = sum(map(os.path.getsize, checkpoint_files)) if checkpoint_files else math.inf
         with _plainly():
-            place_networks(model, self.quantization_config.networks, most)
+            given = self.quantization_config
+            place_networks(model, given.networks, most, given.quantized)
 
     def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype that is asked for, as it is."""
@@ -121,7 +130,9 @@ def _plainly() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def place_networks(model: PreTrainedModel, source: str, most: float) -> None:
+def place_networks(
+    model: PreTrainedModel, source: str, most: float, quantized: object = None
+) -> None:
     """Put the networks of a text in the place of layers of a model without weights.
 
     The names in the text may be those of a model with a head, or without one: the prefix of the
@@ -131,11 +142,16 @@ def place_networks(model: PreTrainedModel, source: str, most: float) -> None:
     _tie(model)
     rewrite = _fitting(Rewrite.loads(source), model)
     found, _ = replacements(rewrite, model)
-    for each in found:
-        network = each.architecture.network
-        if sum(math.prod(parameter.shape) for parameter in network.parameters) > most:
-            raise ValueError(f"{network.target} is larger than all of the weights")
-    standing = [Placed(each, each.architecture, unfitted(each)).standing() for each in found]
+    asked = read_weights(quantized, found)
+    for each, wanted in zip(found, asked, strict=True):
+        if numbers_held(each, wanted) > most:
+            raise ValueError(
+                f"{each.architecture.network.target} is larger than all of the weights"
+            )
+    standing = [
+        Placed(each, each.architecture, unfitted(each, None, wanted), wanted).standing()
+        for each, wanted in zip(found, asked, strict=True)
+    ]
     for stand in standing:
         for name in stand.layer.names if stand.layer.module is not None else ():
             owner, _, leaf = name.rpartition(".")

@@ -128,8 +128,12 @@ def exactly(name: str) -> str:
     """
     if not name.isprintable():
         raise ValueError(f"no pattern can be written for the name {name!r}")
-    escaped = "".join(f"[{each}]" if each in "*?[" else each for each in name)
-    return '"' + escaped.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + escaped(name).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def escaped(name: str) -> str:
+    """The pattern that matches one name alone, as it is once the string is read."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in name)
 
 
 def shown(name: str) -> str:

@@ -17,8 +17,8 @@ import torch
 class RidgeSums:
     """Sums over rows of a layer, in float64.
 
-    With w what a row counts, x its input (in,), r what is missing with the original weight, and d
-    with the present network, both (out,); `heard` is G of the outputs (out, out).
+    With w what a row counts, x its input (in,) and r what is missing with the original weight and
+    bias (out,); `heard` is G of the outputs (out, out).
     """
 
     heard: torch.Tensor
@@ -27,10 +27,7 @@ class RidgeSums:
     r: torch.Tensor  # Σ w r, (out,)
     xx: torch.Tensor  # Σ w x xᵀ, (in, in)
     rx: torch.Tensor  # Σ w r xᵀ, (out, in)
-    d: torch.Tensor  # Σ w d, (out,)
     rr: torch.Tensor  # Σ w rᵀ G r
-    dd: torch.Tensor  # Σ w dᵀ G d
-    tt: torch.Tensor  # Σ w tᵀ G t
 
     @staticmethod
     def empty(inputs: int, outputs: int, heard: torch.Tensor) -> RidgeSums:
@@ -43,51 +40,27 @@ class RidgeSums:
             return torch.zeros(shape, dtype=torch.float64, device=heard.device)
 
         vectors = zeros(), zeros(inputs), zeros(outputs)
-        matrices = zeros(inputs, inputs), zeros(outputs, inputs)
-        return RidgeSums(damped, *vectors, *matrices, zeros(outputs), zeros(), zeros(), zeros())
+        return RidgeSums(damped, *vectors, zeros(inputs, inputs), zeros(outputs, inputs), zeros())
 
-    def add(
-        self,
-        w: torch.Tensor,
-        x: torch.Tensor,
-        r: torch.Tensor,
-        d: torch.Tensor,
-        t: torch.Tensor,
-    ) -> None:
-        """Some rows: w (rows,), x (rows, in), the others (rows, out)."""
+    def add(self, w: torch.Tensor, x: torch.Tensor, r: torch.Tensor) -> None:
+        """Some rows: w (rows,), x (rows, in), r (rows, out)."""
         wide = torch.promote_types(x.dtype, torch.float32)
-        w, x, r, d, t = (each.to(wide) for each in (w, x, r, d, t))
-        wx, column = x * w.unsqueeze(1), w.unsqueeze(1)
+        w, x, r = (each.to(wide) for each in (w, x, r))
+        wx, wr = x * w.unsqueeze(1), r * w.unsqueeze(1)
         self.total += w.sum(dtype=torch.float64)
         self.x += wx.sum(0, dtype=torch.float64)
-        self.r += (r * column).sum(0, dtype=torch.float64)
-        self.d += (d * column).sum(0, dtype=torch.float64)
+        self.r += wr.sum(0, dtype=torch.float64)
         self.xx += wx.mT @ x
         self.rx += r.mT @ wx
-        heard = self.heard.to(wide)
-        for sums, each in ((self.rr, r), (self.dd, d), (self.tt, t)):
-            sums += ((each @ heard) * each * column).sum(dtype=torch.float64)
+        self.rr += ((r @ self.heard.to(wide)) * wr).sum(dtype=torch.float64)
 
-    @property
-    def before(self) -> float:
-        """The relative error of the present network."""
-        return self._relative(self.dd)
-
-    def after(self, step: torch.Tensor, shift: torch.Tensor) -> float:
-        """The relative error with another weight and bias: W + step (out, in), b + shift (out,)."""
+    def lost(self, step: torch.Tensor, shift: torch.Tensor) -> float:
+        """Σ w eᵀ G e, e what is missing with weight W + step (out, in), bias b + shift (out,)."""
         heard = self.heard @ step
-        lost = self.rr - 2 * (heard * self.rx).sum() + ((heard @ self.xx) * step).sum()
+        found = self.rr - 2 * (heard * self.rx).sum() + ((heard @ self.xx) * step).sum()
         own = self.heard @ shift
-        lost = lost + own @ (self.total * shift - 2 * self.r + 2 * (step @ self.x))
-        return self._relative(lost)
-
-    def after_shift(self, shift: torch.Tensor) -> float:
-        """The relative error of the present network with its bias moved (out,)."""
-        return self._relative(self.dd + (self.heard @ shift) @ (self.total * shift - 2 * self.d))
-
-    def _relative(self, squared: torch.Tensor) -> float:
-        whole = float(self.tt)
-        return max(0.0, float(squared) / whole) ** 0.5 if whole else 0.0
+        found = found + own @ (self.total * shift - 2 * self.r + 2 * (step @ self.x))
+        return float(found)
 
     def covariance(self, *, centered: bool) -> torch.Tensor:
         """The second moment of the inputs, (in, in); without their mean where that is asked for."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tncompile.tensorizing.healing.passes import is_sum, other_place
+from tncompile.tensorizing.healing.refits.passes import is_sum, other_place
 
 
 @dataclass(frozen=True)

@@ -5,115 +5,36 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from tncompile.tensorizing.calibrating.calling import called, digest, first_tensor, undisturbed
-from tncompile.tensorizing.healing.checkpoints import State, read_state, write_state
-from tncompile.tensorizing.healing.distill import Distilled, Evaluation
-from tncompile.tensorizing.healing.losses import distance
-from tncompile.tensorizing.healing.passes import Memory
+from tncompile.tensorizing.calibrating.calling import digest, undisturbed
+from tncompile.tensorizing.healing.distilled import Distilled, Evaluation
+from tncompile.tensorizing.healing.distilling.asking import (
+    Answer,
+    Asked,
+    Output,
+    integers,
+    layers_of,
+    split,
+)
+from tncompile.tensorizing.healing.distilling.checkpoints import State, read_state, write_state
+from tncompile.tensorizing.healing.distilling.losses import distance
+from tncompile.tensorizing.healing.distilling.settings import Settings
+from tncompile.tensorizing.healing.distilling.stepping import Stepper, rate_at, trained
+from tncompile.tensorizing.healing.memory import Memory
 from tncompile.tensorizing.healing.renewing import balance, remeasured, renewed
-from tncompile.tensorizing.healing.stepping import Stepper, rate_at, trained
 from tncompile.tensorizing.replacing.tensorized import Tensorized
 
 LOOKS = 20
 """How often what is held out is looked at."""
 
-Output = Callable[[nn.Module, Any], torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training is bounded by, and how it steps."""
-
-    steps: int | None
-    minutes: float | None
-    rate: float
-    patience: int | None
-    dropout: bool
-    memory_limit: int
-    seed: int
-
-    @staticmethod
-    def checked(**given: Any) -> Settings:
-        """The settings. Raises ValueError or TypeError for those that are none."""
-        made = Settings(**given)
-        for name in ("steps", "patience"):
-            count = getattr(made, name)
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
-                raise TypeError(f"{name} is a whole number, not {type(count).__name__}")
-            if count is not None and count < 1:
-                raise ValueError(f"{name} is 1 or more, not {count}")
-        for name in ("minutes", "rate"):
-            value = getattr(made, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{name} is a number, not {type(value).__name__}")
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} is above 0, not {value}")
-        if isinstance(made.seed, bool) or not isinstance(made.seed, int):
-            raise TypeError(f"a seed is an int, not {made.seed!r}")
-        limit = made.memory_limit
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-            raise ValueError(f"memory_limit is a number of bytes, not {limit!r}")
-        return made
-
-
-@dataclass
-class _Answer:
-    """What a model gives for a batch: its output, and those of the layers that are compared."""
-
-    output: torch.Tensor
-    layers: list[torch.Tensor]
-
-
-class _Model:
-    """A model whose layers are listened to."""
-
-    def __init__(self, model: nn.Module, output: Output | None, names: Sequence[str]) -> None:
-        self.model, self.output, self.names = model, output, names
-        self.heard: dict[str, torch.Tensor] = {}
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """The layers are listened to while the body runs."""
-        handles = []
-        for name in self.names:
-
-            def hook(module: nn.Module, args: Any, result: object, name: str = name) -> None:
-                found = first_tensor(result)
-                if isinstance(found, torch.Tensor):
-                    self.heard[name] = found
-
-            handles.append(self.model.get_submodule(name).register_forward_hook(hook))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def __call__(self, batch: object) -> _Answer:
-        self.heard = {}
-        call = self.output
-        found = first_tensor(called(self.model, batch)) if call is None else call(self.model, batch)
-        if not isinstance(found, torch.Tensor) or not found.is_floating_point():
-            what = found.dtype if isinstance(found, torch.Tensor) else type(found).__name__
-            raise ValueError(f"the output is to be a tensor of real numbers, not {what}")
-        missing = [name for name in self.names if name not in self.heard]
-        if missing:
-            raise ValueError(f"{missing[0]} gives no tensor: its output cannot be compared")
-        return _Answer(found, [self.heard[name] for name in self.names])
 
 
 def run_distill(
@@ -137,8 +58,8 @@ def run_distill(
     if not isinstance(small, Tensorized | nn.Module):
         kind = type(small).__name__
         raise TypeError(f"small is what tncompile.tensorize returns or an nn.Module, not {kind}")
-    batches, held = _split(list(data), held_out, settings.seed)
-    names = _layers(model, small.model if isinstance(small, Tensorized) else small, layers)
+    batches, held = split(list(data), held_out, settings.seed)
+    names = layers_of(model, small.model if isinstance(small, Tensorized) else small, layers)
     tensorized: Tensorized | None = None
     if isinstance(small, Tensorized):
         tensorized = renewed(small)
@@ -147,7 +68,7 @@ def run_distill(
     else:
         student = _copied(small)
     chosen = trained(student, parameters)
-    teach, learn = _Model(model, output, names), _Model(student, output, names)
+    teach, learn = Asked(model, output, names), Asked(student, output, names)
     run = _Run(teach, learn, chosen, batches, held, settings, loss)
     if checkpoint is not None:
         run.keep_in(checkpoint)
@@ -169,48 +90,13 @@ def _copied(small: nn.Module) -> nn.Module:
         raise ValueError(f"the model cannot be copied: {error}") from error
 
 
-def _split(
-    batches: list[Any], held_out: Iterable[Any] | float, seed: int
-) -> tuple[list[Any], list[Any]]:
-    """Batches to train on, and those held out."""
-    if not batches:
-        raise ValueError("there are no batches")
-    if not isinstance(held_out, int | float):
-        held = list(held_out)
-        if not held:
-            raise ValueError("there are no batches that are held out")
-        return batches, held
-    if isinstance(held_out, bool) or not 0 < held_out < 1:
-        raise ValueError(f"held_out is a part of the data between 0 and 1, not {held_out}")
-    if len(batches) < 2:
-        raise ValueError("of one batch none can be held out: give more, or held_out=…")
-    count = min(len(batches) - 1, max(1, round(held_out * len(batches))))
-    order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed)).tolist()
-    left = set(order[:count])
-    return (
-        [each for k, each in enumerate(batches) if k not in left],
-        [each for k, each in enumerate(batches) if k in left],
-    )
-
-
-def _layers(model: nn.Module, small: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """The names of modules that both models have."""
-    given = [patterns] if isinstance(patterns, str) else list(patterns)
-    ours = {name for name, _ in small.named_modules()}
-    names = [name for name, _ in model.named_modules() if name and name in ours]
-    for pattern in given:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"no module of both models is called {pattern}")
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in given)]
-
-
 class _Run:
     """One training."""
 
     def __init__(
         self,
-        teach: _Model,
-        learn: _Model,
+        teach: Asked,
+        learn: Asked,
         chosen: Mapping[str, nn.Parameter],
         batches: list[Any],
         held: list[Any],
@@ -224,7 +110,7 @@ class _Run:
         if self.steps is None and settings.minutes is None:
             self.steps = len(batches)
         self.state = State()
-        self._answers: dict[tuple[bool, int], _Answer] = {}
+        self._answers: dict[tuple[bool, int], Answer] = {}
         self._memory = Memory(settings.memory_limit)
         self._file: Path | None = None
         self._order: tuple[int, list[int]] = (-1, [])
@@ -327,7 +213,7 @@ class _Run:
         if math.isfinite(value) and self.stepper.step(rate_at(done, state.step)):
             state.step += 1
             state.samples += given.output.shape[0] if given.output.dim() else 1
-            state.tokens += _integers(batch)
+            state.tokens += integers(batch)
             return value
         return math.nan
 
@@ -339,7 +225,7 @@ class _Run:
             self._order = epoch, order
         return self._order[1][place]
 
-    def _answer(self, place: int, batch: object, *, held: bool) -> _Answer:
+    def _answer(self, place: int, batch: object, *, held: bool) -> Answer:
         """What the original gives, kept as far as memory allows."""
         key = held, place
         if key in self._answers:
@@ -352,7 +238,7 @@ class _Run:
             self._answers[key] = found
         return found
 
-    def _distance(self, given: _Answer, wanted: _Answer, batch: object) -> torch.Tensor:
+    def _distance(self, given: Answer, wanted: Answer, batch: object) -> torch.Tensor:
         if self.loss is None:
             if given.output.shape != wanted.output.shape:
                 shapes = f"{tuple(given.output.shape)} and {tuple(wanted.output.shape)}"
@@ -403,16 +289,3 @@ class _Run:
     def _write(self) -> None:
         if self._file is not None:
             write_state(self._file, self.state, self._facts())
-
-
-def _integers(batch: object) -> int:
-    """The entries of the first tensor of integers in a batch: tokens."""
-    values: Iterable[object] = (batch,)
-    if isinstance(batch, Mapping):
-        values = batch.values()
-    elif isinstance(batch, list | tuple):
-        values = batch
-    for each in values:
-        if isinstance(each, torch.Tensor):
-            return 0 if each.is_floating_point() or each.is_complex() else each.numel()
-    return 0

@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tncompile.tensorizing.healing.memory import Memory
+
 Path = tuple[int, ...]
 """Where a call is: the how-manieth of the calls that the one around it makes, from the outside."""
 
@@ -28,20 +30,6 @@ class _Stop(BaseException):
 
 class _Changed(BaseException):
     """What was kept has been changed in place."""
-
-
-@dataclass
-class Memory:
-    """Bytes that may still be kept."""
-
-    left: int
-
-    def take(self, count: int) -> bool:
-        """Whether so many are left, which are taken then."""
-        if count > self.left:
-            return False
-        self.left -= count
-        return True
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +15,13 @@ from tncompile.tensorizing.calibrating.calling import called, undisturbed
 from tncompile.tensorizing.calibrating.layers import Layer, layer_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.calibrating.patches import rows_of
-from tncompile.tensorizing.healing.passes import Memory, Passes, Reached
-from tncompile.tensorizing.healing.refit import Refit, RefitLayer
+from tncompile.tensorizing.healing.memory import Memory
+from tncompile.tensorizing.healing.refits.passes import Passes, Reached
+from tncompile.tensorizing.healing.refits.ridge import RidgeSums
+from tncompile.tensorizing.healing.refits.stops import Seen, Stop, seen
+from tncompile.tensorizing.healing.refits.weighing import Counted, counted
+from tncompile.tensorizing.healing.refitted import Refit, RefitLayer
 from tncompile.tensorizing.healing.renewing import dense, remeasured, renewed
-from tncompile.tensorizing.healing.ridge import RidgeSums
-from tncompile.tensorizing.healing.stops import Seen, Stop, seen
-from tncompile.tensorizing.healing.weighing import Counted, counted
 from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
@@ -128,6 +129,8 @@ def _pairs(model: nn.Module, done: Tensorized) -> tuple[dict[str, Pair], dict[st
             kept[own.name] = "an embedding"
         elif own.kind not in ("linear", "conv1d", "conv") or layer.groups > 1:
             kept[own.name] = "a convolution in groups" if layer.groups > 1 else own.kind
+        elif layer.axes:
+            kept[own.name] = "too many inputs for a moment of all"
         elif own.holders:
             kept[own.name] = "its weight is read by others"
         elif layer.kind == "conv" and _shape_of(placed.module) != own.shape:
@@ -241,65 +244,60 @@ class _Run:
         if weights is None:
             return
         layer = pair.layer
-        tripled = replace(layer, outputs=3 * layer.outputs)
-        axis = -1
-        if layer.kind == "conv":
-            axis = -1 - len(pair.module.kernel_size)  # type: ignore[arg-type]
         pairs = list(zip(theirs.calls, ours.calls, strict=True))[-len(weights) :]
         for (given, found), squares in zip(pairs, weights, strict=True):
             wanted = pair.module(given.x) if given.y is None else given.y
             for h, other in zip(theirs.added, ours.added, strict=True):
                 wanted = wanted + (h - other)
-            now = pair.placed.module(found.x) if found.y is None else found.y
-            missing = wanted - pair.module(found.x)
-            columns = torch.cat([missing, wanted - now, wanted], axis)
             start = 0
-            for x, rows in rows_of(pair.module, tripled, found.x, columns):
-                w = squares[0, start : start + rows.shape[1]]
-                start += rows.shape[1]
+            for x, r in rows_of(pair.module, layer, found.x, wanted - pair.module(found.x)):
+                w = squares[0, start : start + r.shape[1]]
+                start += r.shape[1]
                 some = w > 0
-                r, d, t = torch.split(rows[0, some], layer.outputs, 1)
-                sums.add(w[some], x[0, some], r, d, t)
+                sums.add(w[some], x[0, some], r[0, some])
 
     def _solved(self, name: str, sums: RidgeSums, stop: Stop) -> RefitLayer:
         """The best of a new fit, a bias that moves alone, and what there is."""
         pair, stream = self.pairs[name], stop.added > 0
         if not float(sums.total) > 0:
             return RefitLayer(name, 0.0, 0.0, "kept", stream, "no row of it counts")
-        before = sums.before
+        network, bias, original = pair.placed.module, pair.bias, dense(pair.placed, pair.module)
+        own: torch.Tensor | None = getattr(pair.module, "bias", None)
+        base = torch.zeros_like(sums.r) if own is None else own.detach().to(sums.r)
+        now = torch.zeros_like(sums.r) if bias is None else bias.detach().reshape(-1).to(base)
+        present = dense(pair.placed, network) - original
+        whole = sums.lost(-original, -base)
+
+        def relative(step: torch.Tensor, shift: torch.Tensor) -> float:
+            return math.sqrt(max(0.0, sums.lost(step, shift) / whole)) if whole > 0 else 0.0
+
+        centered = bias is not None
+        before = relative(present, now - base if centered else torch.zeros_like(base))
         if not math.isfinite(before) or not bool(torch.isfinite(sums.xx).all()):
             raise ValueError(f"what {name} is given, or gives, is not finite")
         if before <= NOTHING:
             return RefitLayer(name, before, before, "kept", stream)
-        network, bias = pair.placed.module, pair.bias
-        centered = bias is not None
-        original = dense(pair.placed, pair.module)
         step, _ = sums.solved(self.damping, centered=centered)
         metric = Metric(sums.covariance(centered=centered), sums.heard)
         target = (original + step).reshape(_shape(pair))
         fit = pair.placed.architecture.fit(target, metric=metric, seed=self.seed)
         kept = {key: value.clone() for key, value in network.state_dict().items()}
-        own = getattr(pair.module, "bias", None)
 
-        def moved(shift: torch.Tensor, start: torch.Tensor) -> None:
+        def moved(shift: torch.Tensor) -> None:
             if bias is not None:
                 with torch.no_grad():
-                    bias.copy_((start.double() + shift).reshape(bias.shape))
+                    bias.copy_((base + shift).reshape(bias.shape))
 
         network.load_state_dict(fit.state_dict)
         found = dense(pair.placed, network) - original
-        shift = sums.shift(found, centered=centered)
-        if own is not None:
-            moved(shift, own.detach())
-        after = sums.after(found, shift)
-        alone = sums.d / sums.total if centered else torch.zeros_like(sums.d)
-        biased = sums.after_shift(alone)
+        shift, alone = (sums.shift(each, centered=centered) for each in (found, present))
+        after, biased = relative(found, shift), relative(present, alone)
         if after < min(before, biased):
+            moved(shift)
             return RefitLayer(name, before, after, "weight", stream)
         network.load_state_dict(kept)
         if centered and biased < before:
-            assert bias is not None
-            moved(alone, bias.detach().reshape(-1))
+            moved(alone)
             return RefitLayer(name, before, biased, "bias", stream)
         return RefitLayer(name, before, before, "kept", stream)
 

@@ -1,0 +1,68 @@
+"""all-MiniLM-L6-v2 by bytes: integers alone, and on top of factors.
+
+`python -m benchmarks.studies minilm_bytes`: rows as those of `minilm`, 90.9 MB in float32. Factors
+are ranks for a budget, not healed; with `--refit` they are refitted in closed form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+import tncompile
+from benchmarks.studies.minilm import Clock, Table, calibration, output, with_frequencies
+from tncompile import Moments, Tensorized
+from tncompile.network.packing import Weights
+
+PARTS = (0.75, 0.5, 0.35)
+
+KINDS: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 64), ("int4", 32))
+
+
+def quantized(
+    table: Table, done: Tensorized | None, name: str, moments: Moments | None = None
+) -> None:
+    """A row for each kind of weights."""
+    model = table.original.model
+    for kind, group in KINDS:
+        clock = Clock()
+        with clock.running():
+            small = tncompile.quantize(done or model, kind, group=group, moments=moments)
+        shared = "" if group is None else f", {group} a scale"
+        report = small.report
+        table.add(f"{name}{kind}{shared}", small.model, report.after, report.bytes_after, clock)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm_bytes")
+    parser.add_argument("--part", type=float, action="append", help="of the parameters")
+    parser.add_argument("--refit", action="store_true", help="in closed form, before rounding")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where moments are kept")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    table, clock = Table(), Clock()
+    model, data = table.original.model, calibration()
+    quantized(table, None, "dense, ")
+    with clock.running():
+        file = None if chosen.folder is None else chosen.folder / "minilm-moments.safetensors"
+        moments = with_frequencies(tncompile.calibrate(model, data, output=output, file=file))
+    print(f"calibrated in {clock} s", file=sys.stderr, flush=True)
+    quantized(table, None, "dense, weighted by moments, ", moments)
+    for part in chosen.part or PARTS:
+        clock = Clock()
+        with clock.running():
+            limit = int(part * table.original.parameters)
+            found = tncompile.allocate(model, {"params": limit}, moments=moments)
+            done = tncompile.tensorize(model, found.rewrite, moments=moments)
+            if chosen.refit:
+                done = tncompile.refit(model, done, data, output=output, moments=moments).tensorized
+        name = f"factors of {part:.0%}"
+        report = done.report
+        table.add(name, done.model, report.after, report.bytes_after, clock)
+        quantized(table, done, f"{name}, ")
