@@ -189,6 +189,7 @@ HEAD = (
 def row(name: str, fitted: Verdict, healed: Verdict) -> str:
     """A row of the table; the verdict is that after training."""
     lost, clock = fitted["accuracy_lost"], fitted["time"]
+    busy = any(remark.startswith("the machine was busy") for remark in fitted.remarks)
     cells = [
         name,
         f"{fitted['parameters'].value:.1%}",
@@ -196,7 +197,7 @@ def row(name: str, fitted: Verdict, healed: Verdict) -> str:
         f"{fitted['flips'].value:.1%}",
         f"{lost.value:.1%} ({_percent(lost.low)} – {_percent(lost.high)})",
         f"{fitted['flops'].value:.2f}",
-        f"{clock.value:.2f} ({clock.low:.2f} – {clock.high:.2f})",
+        "busy" if busy else f"{clock.value:.2f} ({clock.low:.2f} – {clock.high:.2f})",
         f"{healed['kl'].value:.3f}",
         f"{healed['flips'].value:.1%}",
         f"{healed['accuracy_lost'].value:.1%}",

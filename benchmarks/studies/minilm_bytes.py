@@ -1,8 +1,7 @@
 """all-MiniLM-L6-v2 by bytes: integers alone, and on top of factors.
 
 `python -m benchmarks.studies minilm_bytes`: rows as those of `minilm`, 90.9 MB in float32. Factors
-are ranks for a budget, not healed; with `--refit` they are refitted in closed form. Scales of four
-bits weigh errors by the moments.
+are ranks for a budget, not healed; with `--refit` they are refitted in closed form.
 """
 
 from __future__ import annotations
@@ -24,14 +23,15 @@ PARTS = (0.75, 0.5, 0.35)
 KINDS: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 64), ("int4", 32))
 
 
-def quantized(table: Table, done: Tensorized | None, moments: Moments, name: str) -> None:
+def quantized(
+    table: Table, done: Tensorized | None, name: str, moments: Moments | None = None
+) -> None:
     """A row for each kind of weights."""
     model = table.original.model
     for kind, group in KINDS:
         clock = Clock()
         with clock.running():
-            given = moments if done is None else None
-            small = tncompile.quantize(done or model, kind, group=group, moments=given)
+            small = tncompile.quantize(done or model, kind, group=group, moments=moments)
         shared = "" if group is None else f", {group} a scale"
         report = small.report
         table.add(f"{name}{kind}{shared}", small.model, report.after, report.bytes_after, clock)
@@ -48,11 +48,12 @@ def run(arguments: Sequence[str]) -> None:
     torch.set_num_threads(chosen.threads)
     table, clock = Table(), Clock()
     model, data = table.original.model, calibration()
+    quantized(table, None, "dense, ")
     with clock.running():
         file = None if chosen.folder is None else chosen.folder / "minilm-moments.safetensors"
         moments = with_frequencies(tncompile.calibrate(model, data, output=output, file=file))
     print(f"calibrated in {clock} s", file=sys.stderr, flush=True)
-    quantized(table, None, moments, "dense, ")
+    quantized(table, None, "dense, weighted by moments, ", moments)
     for part in chosen.part or PARTS:
         clock = Clock()
         with clock.running():
@@ -64,4 +65,4 @@ def run(arguments: Sequence[str]) -> None:
         name = f"factors of {part:.0%}"
         report = done.report
         table.add(name, done.model, report.after, report.bytes_after, clock)
-        quantized(table, done, moments, f"{name}, ")
+        quantized(table, done, f"{name}, ")

@@ -259,6 +259,19 @@ def test_fused_layers_are_counted() -> None:
     assert compared(bilinear, bilinear, [batch])["flops"].original == 2 * 3 * (5 * 12 * 7 + 5 * 7)
 
 
+def test_what_torch_cannot_count_is_said() -> None:
+    class Watched(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if torch.utils._python_dispatch._get_current_dispatch_mode() is not None:
+                raise RuntimeError("not under a mode")
+            return super().forward(x)
+
+    verdict = compared(Watched(12, 3), Watched(12, 3), thresholds={"flops": 1})
+    assert verdict.remarks[-1] == "FLOPs were not counted: RuntimeError: not under a mode"
+    assert math.isnan(verdict["flops"].value)
+    assert verdict.problems == ("flops is required to be ≤ 1: it is no number",)
+
+
 def test_time_is_a_ratio_with_a_spread() -> None:
     original = nn.Sequential(*(nn.Linear(64, 64) for _ in range(40)))
     data = [torch.randn(64, 64)]
@@ -307,6 +320,7 @@ def test_time_is_a_ratio_with_a_spread() -> None:
         ({"data": []}, ValueError, "the data has no batches"),
         ({"data": [torch.zeros(0, 12)]}, ValueError, "the data has no samples"),
         ({"second": []}, ValueError, "the second data has no batches"),
+        ({"timing": "no"}, TypeError, "timing is True, False or seconds, not str"),
         ({"timing": -1.0}, ValueError, "timing is True, False or seconds"),
         ({"seed": -1}, ValueError, "seed is a whole number"),
         ({"output": lambda m, b: b.long()}, ValueError, "tensor of real numbers, not torch.int64"),

@@ -159,13 +159,28 @@ class Allocation:
         last = f"{counts}, predicted relative error {digits_text(self.error)}"
         return "\n".join([columns_text(head, rows, width, 3), "", last])
 
+    def plot(self) -> str:
+        """A picture in SVG: for each layer what is kept of it, and its part of the error.
+
+        A notebook shows it below the table.
+
+        >>> import torch
+        >>> mlp = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.Linear(64, 64))
+        >>> from pathlib import Path
+        >>> Path("layers.svg").write_text(tncompile.allocate(mlp, 0.51).plot()) > 1000
+        True
+        """
+        from tncompile.tensorizing.allocating.drawing import drawn
+
+        return drawn(self.layers, self.table().splitlines()[-1])
+
     def __str__(self) -> str:
         return self.table()
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return as_html(self.table())
+        return as_html(self.table()) + self.plot()
 
 
 def _written(value: object) -> str:

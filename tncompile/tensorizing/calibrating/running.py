@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tncompile.tensorizing.calibrating.attention import called_projections
 from tncompile.tensorizing.calibrating.calling import (
     called,
     digest,
@@ -153,7 +154,12 @@ def run_batches(
 
     number = -1
     yield now
-    with undisturbed(model), watching(watched, sums) as anchor:
+    modules = [module for module, _ in watched.values()]
+    with (
+        undisturbed(model),
+        called_projections(model, modules),
+        watching(watched, sums) as anchor,
+    ):
         for number, batch in enumerate(data):
             if number >= sums.batches:
                 one_batch(model, batch, output, seed, sums, anchor)

@@ -99,7 +99,9 @@ def compare(
     for name, given in (("output", output), ("labels", labels), ("samples", samples)):
         if given is not None and not callable(given):
             raise TypeError(f"{name} is a function, not {type(given).__name__}")
-    if isinstance(timing, int | float) and timing is not True and not 0 <= timing < 1e6:
+    if not isinstance(timing, int | float):
+        raise TypeError(f"timing is True, False or seconds, not {type(timing).__name__}")
+    if not 0 <= timing < 1e6:
         raise ValueError(f"timing is True, False or seconds, not {timing}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise ValueError(f"seed is a whole number from 0 on, not {seed!r}")

@@ -50,8 +50,9 @@ def judgment(
         lines += [scored(name, score, pair) for name, score in scores.items()]
         lines += size_lines(pair.original, pair.changed)
         runs = _runs(pair, found[0].first)
-        lines.append(flops_line(runs))
-        remarks: list[str] = []
+        counted, words = flops_line(runs)
+        lines.append(counted)
+        remarks = [*words]
         if seconds is not None:
             timed, words = time_line(runs, SECONDS if seconds is True else seconds, _device(pair))
             lines.append(timed)

@@ -60,10 +60,20 @@ def ratio(name: str, original: float, changed: float) -> Line:
     return Line(name, value, None, None, original, changed)
 
 
-def flops_line(runs: Runs) -> Line:
-    """Floating-point operations of a forward pass of both: products and convolutions alone."""
-    before, after = (counted_flops(run) for run in runs)
-    return ratio("flops", before, after)
+def flops_line(runs: Runs) -> tuple[Line, tuple[str, ...]]:
+    """Floating-point operations of a forward pass of both: products and convolutions alone.
+
+    Not a number, and a remark, where torch cannot count them, as in what it compiled.
+    """
+    try:
+        before, after = (counted_flops(run) for run in runs)
+    except MemoryError:
+        raise
+    except Exception as error:
+        words = (str(error).splitlines() or [""])[0]
+        why = f"FLOPs were not counted: {type(error).__name__}: {words}"
+        return Line("flops", math.nan), (why,)
+    return ratio("flops", before, after), ()
 
 
 def counted_flops(run: Callable[[], object]) -> int:

@@ -207,7 +207,7 @@ def _layer_table(layers: Sequence[LayerLine]) -> str:
 
     def size(line: LayerLine) -> float:
         error = line.error if line.metric_error is None else line.metric_error
-        return -(math.inf if error is None else error)
+        return -(math.inf if error is None or math.isnan(error) else error)
 
     kept = sorted(sorted(range(len(layers)), key=lambda k: (size(layers[k]), k))[:MOST_LAYERS])
     metric = any(line.metric_error is not None for line in layers)

@@ -16,6 +16,9 @@ from tncompile.tensorizing.rewriting.rewrite import shown
 
 MOST_NAMED = 5
 
+AT_ONCE = 2**22
+"""Numbers in double precision at a time."""
+
 PARAMETRIZATIONS = "parametrizations."
 """Where torch keeps what a weight is computed of, by the name of the weight."""
 
@@ -135,11 +138,15 @@ def _errors(
     owner: nn.Module, weight: torch.Tensor, found: torch.Tensor, metric: Metric | None
 ) -> tuple[float | None, float | None]:
     """Relative errors in the Frobenius norm, and in a metric of outputs × inputs."""
-    w, difference = weight.double(), found.double() - weight.double()
-    norm = float(w.norm())
-    error = float(difference.norm()) / norm if norm else None
+    squares = norms = 0.0
+    step = max(1, AT_ONCE * len(weight) // max(1, weight.numel()))  # tables of words are large
+    for before, after in zip(torch.split(weight, step), torch.split(found, step), strict=True):
+        squares += float((after.double() - before.double()).square().sum())
+        norms += float(before.double().square().sum())
+    error = (squares / norms) ** 0.5 if norms else None
     if metric is None:
         return error, None
+    w, difference = weight.double(), found.double() - weight.double()
     layer = layer_of(owner)
     lies = layer is not None and layer.kind in ("conv1d", "embedding")
     pair = (each.mT if lies else each.flatten(1) for each in (difference, w))
