@@ -37,6 +37,7 @@ ROOMS = (
     "blocks",
     "spec",
     "choosing",
+    "filling",
     "converting",
     "tensorizing/rewriting",
     "tensorizing/originals",

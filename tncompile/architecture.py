@@ -268,13 +268,14 @@ class Architecture(Instantiated):
     ) -> Fit:
         """The parameters for which the network is nearest to a dense weight.
 
-        `weight` is (out, in), as of nn.Linear, (out, in, kernel …) of a convolution, (ids,
-        features) of an embedding; or it has an axis for each axis, or each leg, of the output and
-        the input. Near is the Frobenius norm, or a `metric`; `inputs` (samples, in) are short for
-        that of their second moment. It ends at a relative error of `tolerance`. Everything is
-        computed in float64 on the device of the weight. Biases are no part of it.
+        `weight` is (out, in), as of nn.Linear, (out, in1, in2) of nn.Bilinear, (out, in, kernel …)
+        of a convolution, (ids, features) of an embedding; or it has an axis for each axis, or each
+        leg, of the output and the input. Near is the Frobenius norm, or a `metric`; `inputs`
+        (samples, in) are short for that of their second moment. It ends at a relative error of
+        `tolerance`. Everything is computed in float64 on the device of the weight. Biases are no
+        part of it.
         Raises ValueError for a weight of another shape or with entries that are not finite, and for
-        networks that are no linear map of one input; TypeError for what is no tensor of numbers.
+        networks that are no such map; TypeError for what is no tensor of numbers.
 
         >>> import torch
         >>> found = arch.fit(torch.eye(32))
