@@ -162,8 +162,8 @@ def methods(model: nn.Module, moments: Moments, data: Data, epochs: int) -> Sequ
         ("low rank, both sides", alike("LowRankConv", "LowRank", moments)),
         ("Tucker-2, plain", alike("Tucker2Conv", "LowRank", None)),
         ("Tucker-2, both sides", alike("Tucker2Conv", "LowRank", moments)),
-        ("train and MPO, both sides", alike("TTConv", "MPO", moments)),
         ("Tucker-2, threshold", lambda budget: threshold(model, budget, moments)),
+        ("train and MPO, both sides", alike("TTConv", "MPO", moments)),
     )
 
 

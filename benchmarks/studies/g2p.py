@@ -1,8 +1,9 @@
 """g2p-en's recurrent layers in fewer numbers: letters to phonemes, beside what the wheel says.
 
 `python -m benchmarks.studies g2p --budget 0.5 --minutes 2`. Parts are those of all 834,890 numbers.
-The two gated recurrent units are written with an nn.Linear for each matrix: nn.GRU keeps its
-weights as raw parameters and reads them in one call of its own, which no network can stand in for.
+The two gated recurrent units have an nn.Linear for each matrix, so that these are calibrated, and
+multiplied factor by factor. (Of nn.GRU `parameter` lines replace the weights, which it reads in one
+call of its own: a network is contracted at each, so numbers are saved and no operations.)
 Words are the 8,000 commonest of 3 to 10 letters; every tenth is held out. Nobody's pronunciations
 are labels here: what counts is what the original says.
 """
@@ -26,6 +27,7 @@ from torch.nn import functional
 import tncompile
 from benchmarks.studies import baselines
 from benchmarks.studies.baselines import Row
+from benchmarks.studies.methods import compared, fastest, of, renamed
 
 BUDGETS = (0.5, 0.35, 0.25)
 BATCH, LONGEST, WIDTH = 256, 20, 256
@@ -191,7 +193,10 @@ class Table:
                 float(divergence(output(row.model, b), output(self.original, b), b))
                 for b in batches
             ]
-        divergent, milliseconds = sum(apart) / len(apart), fastest(row.model, batches[0])
+        divergent, milliseconds = (
+            sum(apart) / len(apart),
+            fastest(row.model, *(each[:64] for each in batches[0])),
+        )
         print(
             f"| {row.parameters / self.parameters:.1%} | {row.bytes / 1e6:.2f} | {row.name} |"
             f" {phonemes:.1%} | {float(whole.mean()):.1%} ({low:.1%}–{high:.1%}) |"
@@ -200,85 +205,28 @@ class Table:
         )
 
 
-@torch.no_grad()
-def fastest(model: nn.Module, batch: Batch, repeats: int = 7) -> float:
-    """Milliseconds of a forward pass over 64 words, the fastest of some."""
-    some = batch[0][:64], batch[1][:64]
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        model(*some)
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
-
-
-def trains(model: nn.Module, found: tncompile.Allocation, moments: tncompile.Moments) -> Row:
-    """Tensor trains of two sites with as many numbers as low rank was given, in the same metric."""
-    lines = []
-    library = tncompile.load("std/linear.tn")
-    for name, (_, given) in found.choices.items():
-        layer = model.get_submodule(name)
-        out, into = layer.weight.shape  # type: ignore[union-attr,misc]
-        limit = int(str(given["rank"])) * (out + into)
-        ins, outs = _split(into), _split(out)
-        rank = 1
-        while (
-            library["MPO"]
-            .instantiate(ins=ins, outs=outs, ranks=rank + 1, with_bias=False)
-            .network.parameter_count
-            <= limit
-        ):
-            rank += 1
-        lines.append(f'linear "{name}" -> MPO(ins = {ins}, outs = {outs}, ranks = {rank})')
-    text = 'import "std/linear.tn" { MPO }\nrewrite Trains {\n' + "\n".join(lines) + "\n}\n"
-    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text), moments=moments)
-    return Row(
-        "tensor trains of two sites in place of these",
-        done.model,
-        done.report.after,
-        float(done.report.bytes_after),
-    )
-
-
-def _split(width: int) -> list[int]:
-    first = next(k for k in range(int(width**0.5), 0, -1) if width % k == 0)
-    return [first, width // first]
-
-
-def of(name: str, done: tncompile.Tensorized) -> Row:
-    """A row of what `tensorize` made."""
-    return Row(name, done.model, done.report.after, float(done.report.bytes_after))
-
-
 def study(table: Table, moments: tncompile.Moments, part: float, minutes: float) -> None:
     """All methods at one budget."""
     model, limit = table.original, int(part * table.parameters)
-    for whitened in (False, True):
-        start = time.perf_counter()
-        row = baselines.uniform(model, limit, moments, whitened=whitened)  # type: ignore[arg-type]
-        table.add(row, time.perf_counter() - start)
-    for name, layers in (("tables too", None), ("tables kept", LAYERS)):
-        start = time.perf_counter()
-        found = tncompile.allocate(
-            model, {"params": limit}, moments=moments, layers=layers, multiple=4
-        )
-        done = tncompile.tensorize(model, found.rewrite, moments=moments)
-        row = of(f"two-sided, one threshold, {name}", done)
-        table.add(row, time.perf_counter() - start)
     start = time.perf_counter()
-    table.add(trains(model, found, moments), time.perf_counter() - start)
+    found = tncompile.allocate(model, {"params": limit}, moments=moments, multiple=4)
+    done = tncompile.tensorize(model, found.rewrite, moments=moments)
+    row = of("two-sided, one threshold, tables too", done)
+    table.add(row, time.perf_counter() - start)
+    best = None
+    for row, seconds, done in compared(model, limit, moments, LAYERS, multiple=4):
+        table.add(row, seconds)
+        if row.name == "two-sided, one threshold":
+            best = row, done
+    assert best is not None
+    row, done = best
     if not minutes:
         return
     start = time.perf_counter()
     taught = tncompile.distill(
         model, done, table.words.batches(False), output=output, loss=divergence, minutes=minutes
     )
-    row = Row(
-        f"low rank, distilled, {taught.steps:,} steps",
-        taught.model,
-        done.report.after,
-        float(done.report.bytes_after),
-    )
+    row = renamed(row, f"low rank, distilled, {taught.steps:,} steps", taught.model)
     table.add(row, time.perf_counter() - start)
 
 

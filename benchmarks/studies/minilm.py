@@ -51,6 +51,7 @@ class Texts:
     words: list[str]
     held_out: list[str]
     test_words: list[str]
+    watched: list[str]  # held out as well: what tells when to stop
 
 
 @cache
@@ -66,7 +67,7 @@ def given() -> Texts:
         draw.shuffle(each)
     mixed = [each for pair in zip(words, phrases, strict=False) for each in pair]
     singles = [each for test in scores.TESTS[1:] for each in scores.judged(test).texts]
-    return Texts(known, mixed, held[:400], list(dict.fromkeys(singles)))
+    return Texts(known, mixed, held[:400], list(dict.fromkeys(singles)), held[400:500])
 
 
 def output(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -165,7 +166,7 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     if not chosen.minutes:
         return
     with clock.running():
-        taught = taught_by(original.model, again.tensorized, chosen.minutes, chosen.folder, part)
+        taught = taught_by(original.model, again.tensorized, part, chosen)
     print(taught, file=sys.stderr, flush=True)
     name = f"distilled, {taught.steps:,} steps, {taught.tokens:,} tokens"
     table.add(name, taught.model, report.after, report.bytes_after, clock)
@@ -174,25 +175,26 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
 def taught_by(
     model: nn.Module,
     small: tncompile.Tensorized,
-    minutes: float,
-    folder: Path | None,
     part: float,
+    chosen: argparse.Namespace,
 ) -> tncompile.Distilled:
     """Distilled on all texts, three tokens of paragraphs to one of words."""
     known = given()
+    folder: Path | None = chosen.folder
     data = batched(known.paragraphs, 1024, longest=LONGEST, trim=True)
     words = batched(known.words, 768, trim=True, seed=1)
     data += words[: len(data) // 3]
-    held = batched(known.held_out[200:300], 1024, longest=LONGEST)
+    held = batched(known.watched, 1024, longest=LONGEST)
     held += batched(texts.split(texts.words())[1][:400], 1024)
     return tncompile.distill(
         model,
         small,
         data,
-        minutes=minutes,
+        minutes=chosen.minutes,
+        rate=chosen.rate,
         held_out=held,
         layers=("bert.encoder.layer.1", "bert.encoder.layer.3", "bert.encoder.layer.5"),
-        checkpoint=None if folder is None else folder / f"minilm-{part:g}.safetensors",
+        checkpoint=folder and folder / f"minilm-{part:g}.safetensors",
         memory_limit=2**28,  # texts come once or twice: nearly nothing to keep
     )
 
@@ -202,6 +204,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
     parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
+    parser.add_argument("--rate", type=float, default=0.004, help="of distillation")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
     parser.add_argument("--refit", type=float, default=0.5, help="the part of the calibration")

@@ -300,7 +300,7 @@ def _tensorized(
     found = replacements(rewrite, model)[0]
     warned = (each for one in found for each in one.architecture.warnings)
     report(dict.fromkeys(warned))
-    needed = memory_needed(model, found)
+    needed = memory_needed(model, found, moments)
     say(f"about {written_bytes(needed)} of memory are needed beside the model")
     fits = work / "fits"
     if kept := len(list(fits.glob("*.safetensors"))):

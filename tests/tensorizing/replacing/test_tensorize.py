@@ -221,6 +221,27 @@ def test_parameters_are_read_where_they_stood(made: Made) -> None:
     assert keys == [f"experts.networks.{part}.{key}" for part in parts for key in "ABC"]
 
 
+def test_experts_are_contracted_once_a_forward_pass(made: Made) -> None:
+    model = copy.deepcopy(made[Mixtral][1].model)
+    calls: list[int] = []
+    network = model.experts.networks.gate_up_proj  # type: ignore[union-attr]
+    network.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[operator,union-attr]
+    for count in (1, 2):
+        run(model, Mixtral)
+        assert len(calls) == count
+    with torch.no_grad():
+        network.A.mul_(2.0)  # type: ignore[union-attr,operator]
+    assert not torch.equal(run(model, Mixtral), run(made[Mixtral][1].model, Mixtral))
+    assert torch.equal(model.experts.gate_up_proj, network())  # type: ignore[operator,union-attr]
+    before = len(calls)
+    with pytest.raises(RuntimeError):
+        model.experts(torch.ones(2, 5, 7), torch.ones(2, 5))  # type: ignore[operator]
+    model.experts.gate_up_proj, model.experts.gate_up_proj  # noqa: B018
+    assert len(calls) == before + 3
+    compiled = torch.compile(model, backend="eager")
+    torch.testing.assert_close(run(compiled, Mixtral), run(model, Mixtral))  # type: ignore[arg-type]
+
+
 class Twins(nn.Module):
     """A table under two names and a head that are tied, as T5 has them; one that scales."""
 

@@ -39,7 +39,8 @@ def allocate(
     relative to the norm of each weight. Ranks are multiples of `multiple`; `floors` are least
     ranks, or parts below 1 of the full rank, for all layers or by pattern of names. A layer that
     low rank does not make smaller, or that is in groups, or that moments know nothing of, is kept.
-    Low rank of a convolution is Tucker2Conv, of an embedding a TTEmbedding of two cores. Embeddings
+    Low rank of a convolution is Tucker2Conv or TuckerConv, whichever is nearer (or the one among
+    `candidates`), of an embedding a TTEmbedding of two cores. Embeddings
     have a share of their own, of their parameters: that of the budget, unless `embedding_share`
     says; they are kept where the budget is FLOPs or an error.
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tncompile.tensorizing.calibrating.layers import dense_class
+
 
 @contextmanager
 def called_projections(model: nn.Module, layers: Iterable[nn.Module]) -> Iterator[None]:
@@ -19,11 +21,12 @@ def called_projections(model: nn.Module, layers: Iterable[nn.Module]) -> Iterato
     calls no layers at all, because the identity requires a gradient.
     """
     watched = set(map(id, layers))
-    kept = [
-        (module, module.out_proj)
-        for module in model.modules()
-        if type(module) is nn.MultiheadAttention and id(module.out_proj) in watched
-    ]
+    kept: list[tuple[nn.Module, nn.Linear]] = []
+    for module in model.modules():
+        if dense_class(module) is nn.MultiheadAttention:
+            found = module.out_proj
+            if isinstance(found, nn.Linear) and id(found) in watched:
+                kept.append((module, found))
     handles = []
     try:
         for module, projection in kept:

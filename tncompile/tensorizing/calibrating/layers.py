@@ -35,6 +35,12 @@ class Layer:
     axes: tuple[int, ...] = ()
 
 
+def dense_class(module: nn.Module) -> type[nn.Module]:
+    """The class of a module; of one whose weight is read off a network that which it had before."""
+    found: type[nn.Module] = getattr(type(module), "_dense_base", type(module))
+    return found
+
+
 def layer_of(module: nn.Module) -> Layer | None:
     """What kind of layer a module is; None for one without a real weight of a known kind.
 
@@ -49,7 +55,7 @@ def layer_of(module: nn.Module) -> Layer | None:
     if isinstance(weight, nn.UninitializedParameter):
         return None
     for cls in (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d):
-        if isinstance(module, cls) and type(module).forward is not cls.forward:
+        if isinstance(module, cls) and dense_class(module).forward is not cls.forward:
             return None
     if isinstance(module, nn.Linear):
         return Layer("linear", module.in_features, module.out_features)

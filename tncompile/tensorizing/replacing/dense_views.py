@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
@@ -92,43 +93,67 @@ def expose(
     views[attribute] = view, None if holds else network
     vars(owner)["_dense_views"] = views
     base = getattr(type(owner), "_dense_base", type(owner))
-    owner.__class__ = _reading(base, tuple(sorted(views)))
+    once = any(network is None for _, network in views.values())
+    owner.__class__ = _reading(base, tuple(sorted(views)), once)
 
 
 Views = dict[str, tuple[View, nn.Module | None]]
 """By attribute; the network, unless the module holds it."""
 
 
-_CLASSES: dict[tuple[type[nn.Module], tuple[str, ...]], type[nn.Module]] = {}
+_CLASSES: dict[tuple[type[nn.Module], tuple[str, ...], bool], type[nn.Module]] = {}
 """Those that were made: one of each."""
 
 
-def _reading(base: type[nn.Module], attributes: tuple[str, ...]) -> type[nn.Module]:
-    """A class like `base` in which these attributes are read off networks."""
-    if (base, attributes) in _CLASSES:
-        return _CLASSES[base, attributes]
+def _reading(
+    base: type[nn.Module], attributes: tuple[str, ...], once: bool = False
+) -> type[nn.Module]:
+    """A class like `base` in which these attributes are read off networks.
+
+    `once`: a network that the module holds is contracted once a forward pass, however often it is
+    read there: experts are read one by one.
+    """
+    if (base, attributes, once) in _CLASSES:
+        return _CLASSES[base, attributes, once]
 
     def reader(attribute: str) -> property:
         def read(self: Any) -> torch.Tensor:
             views: Views = self._dense_views
             view, network = views[attribute]
-            held: nn.Module = (
-                self._modules[PART]._modules[attribute] if network is None else network
-            )
-            return view.read(held)
+            if network is not None:
+                return view.read(network)
+            own: nn.Module = self._modules[PART]._modules[attribute]
+            now: dict[object, torch.Tensor] | None = vars(self).get("_dense_now")
+            if now is None:
+                return view.read(own)
+            key = attribute, torch.is_grad_enabled()
+            if key not in now:
+                now[key] = view.read(own)
+            return now[key]
 
         return property(read)
 
     def reduce(self: nn.Module, protocol: object) -> tuple[object, ...]:
-        return rebuild, (base, attributes), dict(vars(self))
+        return rebuild, (base, attributes, once), dict(vars(self))
+
+    @wraps(base.forward)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = vars(self).get("_dense_now")
+        vars(self)["_dense_now"] = {}
+        try:
+            return base.forward(self, *args, **kwargs)
+        finally:
+            vars(self)["_dense_now"] = before
 
     members: dict[str, Any] = {attribute: reader(attribute) for attribute in attributes}
     members |= {"_dense_base": base, "__reduce_ex__": reduce, "__module__": base.__module__}
-    made = _CLASSES[base, attributes] = type(base.__name__, (base,), members)
+    if once:
+        members["forward"] = forward
+    made = _CLASSES[base, attributes, once] = type(base.__name__, (base,), members)
     return made
 
 
-def rebuild(base: type[nn.Module], attributes: tuple[str, ...]) -> nn.Module:
+def rebuild(base: type[nn.Module], attributes: tuple[str, ...], once: bool = False) -> nn.Module:
     """An empty instance, for pickle and copies to fill; the name is part of what pickles hold."""
-    cls = _reading(base, attributes)
+    cls = _reading(base, attributes, once)
     return cls.__new__(cls)

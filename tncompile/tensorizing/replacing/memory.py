@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.rewriting.replacements import Replacement
 
 FIT_COPIES = 12
@@ -15,8 +16,18 @@ FIT_COPIES = 12
 (low rank) or 310 MiB (a train), where 417 are said."""
 
 
-def memory_needed(model: nn.Module, replaced: Iterable[Replacement]) -> int:
-    """Bytes beside the model: the copy of what stays, the networks, and the largest fit."""
+ROOT_COPIES = 5
+"""Float64 numbers for each entry of a moment while a fit takes roots: the metric's own copy, the
+damped one, the identity that is added, and the factor that is found."""
+
+
+def memory_needed(
+    model: nn.Module, replaced: Iterable[Replacement], moments: Moments | None = None
+) -> int:
+    """Bytes beside the model: the copy of what stays, the networks, and the largest fit.
+
+    What torch loads once for linear algebra, about 150 MiB, is not counted.
+    """
     replaced = list(replaced)
     gone = {id(each.layer.weight) for each in replaced}
     tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
@@ -27,7 +38,12 @@ def memory_needed(model: nn.Module, replaced: Iterable[Replacement]) -> int:
         weight, network = each.layer.weight, each.architecture.network
         numbers = sum(math.prod(parameter.shape) for parameter in network.parameters)
         networks += numbers * weight.element_size()
-        fits.append(FIT_COPIES * 8 * max(weight.numel(), numbers))
+        fit = FIT_COPIES * max(weight.numel(), numbers)
+        known = [name for name in each.layer.names if moments is not None and name in moments]
+        if moments is not None and known and each.layer.module is not None:
+            sums = moments.layers[moments.aliases.get(known[0], known[0])]
+            fit += ROOT_COPIES * (sums.inputs.numel() + sums.outputs.numel())
+        fits.append(8 * fit)
     return copy + networks + max(fits)
 
 

@@ -110,7 +110,7 @@ def tensorize(
     if moments is not None:
         require_of(moments, model)
     found, kept = replacements(read_rewrite(rewrite), model)
-    if memory_limit is not None and (needed := memory_needed(model, found)) > memory_limit:
+    if memory_limit is not None and (needed := memory_needed(model, found, moments)) > memory_limit:
         limit = written_bytes(memory_limit)
         raise ValueError(f"about {written_bytes(needed)} are needed, the limit is {limit}")
     fits = None if checkpoint is None else Fits.at(checkpoint)
