@@ -196,7 +196,10 @@ def test_a_rewrite_with_data_and_a_rank_of_no_use(
         ("--budget 0.5 --layers nothing", "no layer is called nothing"),
         ("--budget 0.5 --calibrate mine:batches --heal hours=1", "--heal takes minutes=15"),
         ("--budget 0.5 --calibrate mine:batches --heal steps=0", "--heal takes minutes=15"),
-        ("--budget 0.5 --calibrate mine:one", "gives a Tensor, not batches: a list of them"),
+        (
+            "--budget 0.5 --calibrate mine:one",
+            "is a list or another iterable of batches, not a Tensor",
+        ),
         ("--budget 0.5 --calibrate mine:failing", "mine:failing raised KeyError"),
         ("--budget 0.5 --calibrate mine:nothing", "mine has no nothing"),
         ("--budget 0.5 --calibrate mine:wrong", "the model cannot be called on these data: mat1"),

@@ -82,27 +82,21 @@ def _given(text: str) -> tuple[Any, str]:
     """Batches that a user's code gives, and a digest of the file that it stands in."""
     import sys
 
+    from tncompile.tensorizing.comparing.running import require_batches
     from tncompile.tensorizing.replacing.skeletons import imported
     from tncompile.tensorizing.resuming.fits import key_of
 
     with refused("--calibrate: ", ValueError):
         found = imported(text, "it is")
     try:
-        given = found() if callable(found) else found
+        given: Any = found() if callable(found) else found
     except Exception as error:
         raise UsageError(f"--calibrate: {text} raised {type(error).__name__}: {error}") from error
     file = getattr(sys.modules.get(text.partition(":")[0]), "__file__", None)
     source = Path(file).read_text("utf-8", "replace") if file and Path(file).is_file() else ""
-    if isinstance(given, str | dict) or not hasattr(given, "__iter__") or _is_tensor(given):
-        kind = type(given).__name__
-        raise UsageError(f"--calibrate: {text} gives a {kind}, not batches: a list of them")
+    with refused("", TypeError):
+        require_batches(f"--calibrate: what {text} gives", given)
     return given if iter(given) is not given else list(_guarded(given, text)), key_of(source)
-
-
-def _is_tensor(value: object) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
 
 
 def _guarded(given: Any, text: str) -> Iterator[Any]:
@@ -126,7 +120,7 @@ def calibrated(arguments: Namespace, model: nn.Module, data: Data, work: Path) -
         limit = written_bytes(arguments.memory_limit)
         raise UsageError(f"calibration needs about {written_bytes(needed)}, the limit is {limit}")
     state = [each for pair in model.state_dict().items() for each in pair]
-    tensors = [each for each in state if isinstance(each, str) or _is_tensor(each)]
+    tensors = [each for each in state if isinstance(each, str) or hasattr(each, "numel")]
     key = key_of(*data.identity, *(arguments.layers or ()), arguments.seed, *tensors)
     file = work / f"moments-{key[:16]}.safetensors"
     work.mkdir(parents=True, exist_ok=True)
