@@ -49,8 +49,8 @@ def allocate(
     `candidates` beside LowRank ("MPO", "Monarch", "KroneckerSum", "Tucker", …: blocks of
     `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low rank was
     given, and the best of each layer is taken: quick fits decide, whole ones where they are close.
-    For a budget of time none is taken that takes longer. `layers` are patterns of names. `progress` is called
-    with layers done and to do.
+    For a budget of time none is taken that takes longer. `layers` are patterns of names. `progress`
+    is called with layers done and to do.
 
     Raises ValueError where the budget is below what the smallest ranks take, for time without
     moments, unknown candidates and patterns that match nothing.
