@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-Unit = Literal["params", "bytes", "flops", "error"]
+Unit = Literal["params", "bytes", "flops", "time", "error"]
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
@@ -17,7 +17,10 @@ Floors = Mapping[str, float] | float | None
 
 @dataclass(frozen=True)
 class Budget:
-    """A number in a unit: a part of what the model has up to 1, a number of them above."""
+    """A number in a unit: a part of what the model has up to 1, a number of them above.
+
+    The unit of time is a microsecond.
+    """
 
     unit: Unit
     value: float
