@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from tncompile.files import json_value
+from tncompile.files import bounded_text, json_value
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -151,10 +151,7 @@ def quiet() -> Iterator[None]:
 
 def _object(file: Path) -> Mapping[str, object]:
     """The JSON object in a file."""
-    with file.open("rb") as stream:
-        content = stream.read(LARGEST_TEXT + 1)
-    if len(content) > LARGEST_TEXT:
-        raise ValueError(f"{file.name} is longer than {LARGEST_TEXT:,} bytes")
+    content = bounded_text(file, LARGEST_TEXT)
     try:
         found = json_value(content)
     except ValueError as error:
