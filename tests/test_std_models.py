@@ -166,7 +166,7 @@ def test_defaults_are_whole(file: str) -> None:
             assert held.instantiate().warnings == ()
 
 
-OPEN = {"ModeMaps", "TuckerModeMaps", "ZeroMPO"}
+OPEN = {"ModeMaps", "TuckerModeMaps", "ZeroMPO", "LowRankTable", "LowRankConv"}
 """Networks that other blocks are made of, whose sizes nothing suggests."""
 
 

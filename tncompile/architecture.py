@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
     from tncompile.simulation.modes import Mode
+    from tncompile.tensorizing.fit import Effort
     from tncompile.tensorizing.moments import Metric
     from tncompile.tensorizing.result import Fit
     from tncompile.tuning.results import Tuning
@@ -264,6 +265,7 @@ class Architecture(Instantiated):
         inputs: torch.Tensor | None = None,
         tolerance: float | None = None,
         seed: int = 0,
+        effort: Effort = "full",
         progress: Progress | None = None,
     ) -> Fit:
         """The parameters for which the network is nearest to a dense weight.
@@ -273,7 +275,7 @@ class Architecture(Instantiated):
         leg, of the output and the input. Near is the Frobenius norm, or a `metric`; `inputs`
         (samples, in) are short for that of their second moment. It ends at a relative error of
         `tolerance`. Everything is computed in float64 on the device of the weight. Biases are no
-        part of it.
+        part of it. The `effort` `"quick"` is for comparing networks: one start and few steps.
         Raises ValueError for a weight of another shape or with entries that are not finite, and for
         networks that are no such map; TypeError for what is no tensor of numbers.
 
@@ -290,7 +292,7 @@ class Architecture(Instantiated):
             frozen = self.module(seed=seed, search="fast").state_dict()
         return fit_network(
             network, weight, frozen, metric=metric, inputs=inputs, tolerance=tolerance, seed=seed,
-            progress=progress,
+            effort=effort, progress=progress,
         )  # fmt: skip
 
     def describe(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.fit import Effort
     from tncompile.tensorizing.moments import Metric
     from tncompile.tensorizing.result import Fit
 
@@ -40,6 +41,7 @@ class Choice:
     inputs: torch.Tensor | None
     seed: int
     progress: Progress | None
+    effort: Effort = "full"
 
     def fit(self, architecture: Architecture, weight: torch.Tensor) -> Fit:
         """The weight onto one architecture."""
@@ -49,6 +51,7 @@ class Choice:
             inputs=self.inputs,
             tolerance=self.tolerance,
             seed=self.seed,
+            effort=self.effort,
             progress=self.progress,
         )
 

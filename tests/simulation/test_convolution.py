@@ -31,10 +31,16 @@ from tncompile.tuning.timing import dense_layer
 
 LENGTHS = {1: (50,), 2: (12, 14), 3: (6, 7, 8)}
 
+NARROW = torch.backends.cpu.get_cpu_capability() == "AVX2"
+"""Whether oneDNN computes eight channels at a time; the profile is of a machine with AVX-512."""
+
 
 @pytest.fixture(autouse=True)
-def two_threads() -> Iterator[None]:
-    """As many as the profile has: sums of gradients are kept for each."""
+def same_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As many threads as the profile has, since sums of gradients are kept for each, and blocks of
+    channels as wide as they are here."""
+    if NARROW:
+        monkeypatch.setattr("tncompile.machine.convolution.BLOCK", 8)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -138,6 +144,8 @@ def test_memory_and_operations(name: str, axes: int, channels_last: bool) -> Non
     sizes, options = SHAPES[name]
     if name == "depthwise" and axes == 3:
         pytest.skip("oneDNN has no kernel of its own for it, and allocates as it likes")
+    if NARROW and axes == 3 and (channels_last or name == "grouped"):
+        pytest.skip("oneDNN has no kernel for these gradients with AVX2")
     network = convolution(sizes, windows(axes, **options))
     check(network, layout(sizes, channels_last), 16)
 

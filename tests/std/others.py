@@ -209,6 +209,12 @@ CASES += [
     Case("adapters", "PairCircuit([3, 4])", vectors, lambda s, x: circuit(s, x, [3, 4])),
     Case("adapters", "QuanTA([2, 3, 2, 1])", vectors, lambda s, x: linear(s, "base", x)
          + circuit(s, x, [2, 3, 2, 1], "circuit.") - x, frozen=("base.",)),
+    Case("adapters", "LowRankTable(18, 6, 3)", lambda g: (ids(g, 18, 5),),
+         lambda s, x: functional.embedding(x, s["A"] @ s["B"])),
+    Case("adapters", "LowRankConv(4, 6, [3, 2], 3, [2, 1], [1, 0])",
+         lambda g: (real(g, 2, 4, 8, 7),),
+         lambda s, x: functional.conv2d(functional.conv2d(x, s["A"], None, (2, 1), (1, 0)),
+                                        s["B"][:, :, None, None])),
     Case("mixtures", "DenseExperts(3, 12, 5)", vectors,
          lambda s, x: torch.einsum("zi,eoi->zeo", x, s["W"])),
     Case("mixtures", "DenseExperts(3, 12, 5, spread = true)", lambda g: (real(g, 2, 3, 12),),

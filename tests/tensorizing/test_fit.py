@@ -315,3 +315,24 @@ def test_what_is_wrong_is_said() -> None:
         bilinear.fit(torch.ones(3, 4, 2))
     with pytest.raises(ValueError, match=r"several inputs .*no bilinear map"):
         architecture(THREE).fit(torch.ones(2, 2, 2, 2))
+
+
+def test_a_quick_fit_is_a_start_of_the_whole_one() -> None:
+    """Fewer steps from one start; exact where peeling is, and never nearer than the whole fit."""
+    arch = linear("MPO", {"ins": [4, 4, 3], "outs": [3, 4, 4], "ranks": [5, 5]})
+    weight, seen = random_weight(48, 48, seed=0), random_weight(96, 48, seed=1)
+    metric = tncompile.Metric.of_samples(seen * torch.linspace(0.1, 2, 48), seen.flip(1))
+    whole = arch.fit(weight, metric=metric)
+    quick = arch.fit(weight, metric=metric, effort="quick")
+    assert whole.metric_error is not None
+    assert quick.metric_error is not None
+    assert whole.metric_error <= quick.metric_error * (1 + 1e-9)
+    assert {step.start for step in quick.history} == {"peel"}
+    methods = [step.method for step in quick.history]
+    assert methods == ["peel", "ALS", "ALS", "LBFGS"]
+    assert quick.metric_error < quick.history[0].error
+    low = linear("LowRank", PEELED["LowRank"])
+    given = random_weight(10, 12, seed=2)
+    assert low.fit(given, effort="quick").error == low.fit(given).error
+    with pytest.raises(ValueError, match="effort is one of full, quick, not 'fast'"):
+        arch.fit(weight, effort="fast")  # type: ignore[arg-type]

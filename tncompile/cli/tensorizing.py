@@ -132,7 +132,8 @@ def _count(name: str) -> Any:
         ),
         option(
             "--budget UNIT=N",
-            "what may be spent: params, bytes or flops, a part up to 1 or a number above, or error",
+            "what may be spent: params, bytes, flops, time (µs): a part up to 1, else a number;"
+            " or error",
             _budget,
         ),
         option("--candidates A,B", "blocks beside LowRank that may be chosen, like Monarch,MPO"),

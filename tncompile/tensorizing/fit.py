@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Literal, get_args
 
 import torch
 
@@ -23,6 +24,12 @@ from tncompile.tensorizing.result import Fit, Step
 from tncompile.tensorizing.target import Problem
 
 Progress = Callable[[int, int], None]
+
+Effort = Literal["full", "quick"]
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+"""`quick` is enough to compare networks by: one start, two sweeps and a chunk of iterations."""
+
+QUICK_SWEEPS = 2
 
 EXACT = 1e-8
 """A relative error that counts as none: less than what float32 rounds off."""
@@ -68,17 +75,21 @@ def fit_network(
     inputs: torch.Tensor | None = None,
     tolerance: float | None = None,
     seed: int = 0,
+    effort: Effort = "full",
     progress: Progress | None = None,
 ) -> Fit:
     """What `Architecture.fit` returns; `frozen` are the values of tensors that are not trained."""
     metric = whole_metric(metric, inputs)
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"a seed is an int, not {seed!r}")
     if tolerance is not None and not 0 <= tolerance < 1:
         raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
     plain, axes = posed(network, weight, frozen)
     view = None if metric is None else seen(plain, axes, metric, network.target)
-    search = _Search(plain, view, max(tolerance or 0.0, EXACT), seed, progress)
+    goal = max(tolerance or 0.0, EXACT)
+    search = _Search(plain, view, goal, seed, progress, quick=effort == "quick")
     with torch.no_grad():
         search.run()
         values = search.best if view is None else view.restored(search.best)
@@ -103,7 +114,14 @@ class _Search:
     """The best parameters over all starts; never worse than any of them."""
 
     def __init__(
-        self, plain: Problem, view: Seen | None, goal: float, seed: int, progress: Progress | None
+        self,
+        plain: Problem,
+        view: Seen | None,
+        goal: float,
+        seed: int,
+        progress: Progress | None,
+        *,
+        quick: bool = False,
     ) -> None:
         self.plain, self.view, self.goal = plain, view, goal
         self.problem = plain if view is None else view.problem
@@ -127,6 +145,10 @@ class _Search:
         chunk = 4 * polished_once * CHUNK
         self._chunk_count = max(1, min(CHUNKS, POLISHING // chunk))
         self._cheap = chunk * CHUNKS <= CHEAP
+        self._quick = quick
+        if quick:
+            self._sweep_count = min(self._sweep_count, QUICK_SWEEPS)
+            self._chunk_count, self._cheap = 1, False
 
     def run(self) -> None:
         """Refine every start, until one is as near as was wanted, or as possible.
@@ -146,7 +168,8 @@ class _Search:
                 self._tried(start)
         starts.sort(key=lambda start: start.error)
         for place, start in enumerate(starts):
-            if not self._reached and (place == 0 or self._cheap or self.error < NEAR):
+            near = self.error < NEAR and not self._quick
+            if not self._reached and (place == 0 or self._cheap or near):
                 self._finished(start)
         number = sum(start.name.startswith("random") for start in starts)
         for more in range(number, number + MORE_STARTS if number else 0):
@@ -176,6 +199,8 @@ class _Search:
         elif (values := separated(first, self.generator)) is not None:
             found["blocks"] = values
         yield from found.items()
+        if self._quick:
+            random = 0 if found else 1
         for number in range(random):
             yield f"random {number + 1}", self._random()
 

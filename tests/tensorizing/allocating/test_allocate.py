@@ -218,7 +218,7 @@ def test_progress(model: nn.Module) -> None:
 WRONG: dict[str, tuple[object, dict[str, object], str]] = {
     "nothing": (0.0, {}, "the budget `params` is a part, or a number above 1, not 0"),
     "not a number": (math.nan, {}, "the budget `params` is a part"),
-    "unit": ({"seconds": 1.0}, {}, "a budget is one of params, bytes, flops, error"),
+    "unit": ({"seconds": 1.0}, {}, "a budget is one of params, bytes, flops, time, error"),
     "two": ({"params": 0.5, "bytes": 0.5}, {}, "a budget is one of"),
     "error": ({"error": 1.5}, {}, "`error` is an error between 0 and 1"),
     "small": (0.01, {}, "is less than the smallest ranks take: 1,325, 53 % of the model"),

@@ -255,3 +255,37 @@ def test_streams_of_parallel_branches() -> None:
     layers = {"a": model.a, "b": model.b}
     found = seen(model, layers, called, torch.randn(5, SIZE), None)
     assert [(stop.names, stop.added) for stop in found.stops] == [(("a",), 0), (("b",), 2)]
+
+
+def test_convolutions_with_moments_of_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No moment of all inputs is made: the bias moves alone, errors are those of the metric."""
+    monkeypatch.setattr("tncompile.tensorizing.calibrating.layers.LARGEST", 40)
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Conv2d(6, 8, (8, 1), padding=(4, 0)), nn.ReLU(), nn.Conv2d(8, 8, (8, 1)), nn.ReLU()),
+        *(nn.Conv2d(8, 8, (6, 1), bias=False), nn.Flatten(), nn.Linear(128, 8)),
+    )
+    data = [torch.rand(6, 6, 27, 1) for _ in range(4)]
+    moments = tncompile.calibrate(model, data)
+    rewrite = tncompile.Rewrite.loads(
+        'import "std/convolution.tn" { TuckerConv } rewrite S { conv "*" -> '
+        "TuckerConv(in_rank = 3, out_rank = 3, kernel_ranks = [3, 1]) }"
+    )
+    done = tncompile.tensorize(model, rewrite, moments=moments)
+    with torch.no_grad():
+        done.model[0].c.add_(1.0)  # type: ignore[index, union-attr, operator]
+    again = tncompile.refit(model, done, data, moments=moments)
+    first, second, third = again.layers
+    assert {first.how, second.how} == {"bias"}
+    assert first.after < 0.5 * first.before
+    assert second.after < second.before
+    assert third.why == "too many inputs for a moment of all, and no bias"
+    assert "kept: too many inputs" in again.table()
+    assert error(again.model, model, data) < 0.5 * error(done.model, model, data)
+    for old, new in zip(done.report.rows, again.tensorized.report.rows, strict=True):
+        assert new.metric_error == pytest.approx(
+            old.metric_error, rel=1e-4
+        )  # weights are as before
+    with torch.no_grad():
+        lost = torch.cat([again.model[0](x) - model[0](x) for x in data])  # type: ignore[index, operator]
+    assert float(lost.mean((0, 2, 3)).abs().max()) < 0.1

@@ -31,8 +31,10 @@ def allocate(
     """What each layer of a model becomes, so that the output suffers least for a budget.
 
     A `budget` is a part of the parameters of the whole model, or {"params": n}, {"bytes": n},
-    {"flops": n}, where numbers up to 1 are parts, or {"error": e}, the relative error of the output
-    that is predicted. FLOPs are those of weights, for the rows that `moments` have seen.
+    {"flops": n}, {"time": n}, where numbers up to 1 are parts, or {"error": e}, the relative error
+    of the output that is predicted. FLOPs are those of weights, for the rows that `moments` have
+    seen. Time is what `Architecture.cost` predicts of a forward pass, for the rows of a batch of
+    them, in microseconds; a part is one of what the layers take as they are.
 
     With `moments` errors are in the unit of the output: ranks of all layers follow from one
     threshold on s²/(m + n), with s the singular values of G^½ W A^½. Without them, errors are
@@ -42,15 +44,16 @@ def allocate(
     Low rank of a convolution is Tucker2Conv or TuckerConv, whichever is nearer (or the one among
     `candidates`), of an embedding a TTEmbedding of two cores. Embeddings
     have a share of their own, of their parameters: that of the budget, unless `embedding_share`
-    says; they are kept where the budget is FLOPs or an error.
+    says; they are kept where the budget is FLOPs, time or an error.
 
     `candidates` beside LowRank ("MPO", "Monarch", "KroneckerSum", "Tucker", …: blocks of
     `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low rank was
-    given, and the best of each layer is taken. `layers` are patterns of names. `progress` is called
-    with layers done and to do.
+    given, and the best of each layer is taken: quick fits decide, whole ones where they are close.
+    For a budget of time none is taken that takes longer. `layers` are patterns of names. `progress`
+    is called with layers done and to do.
 
-    Raises ValueError where the budget is below what the smallest ranks take, for unknown candidates
-    and patterns that match nothing.
+    Raises ValueError where the budget is below what the smallest ranks take, for time without
+    moments, unknown candidates and patterns that match nothing.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.Tanh())

@@ -54,6 +54,8 @@ class Allocation:
     error       the relative error of the output that is predicted; without moments the root mean
                 square of the relative errors of weights
     threshold   the least squared error that was bought with a unit of the budget
+    seconds     what the layers that may be replaced take in a call of the model, predicted, where
+                the budget is time; `dense_seconds` as they are
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 64))
@@ -66,6 +68,8 @@ class Allocation:
     dense: int
     error: float
     threshold: float = field(default=0.0)
+    seconds: float | None = None
+    dense_seconds: float | None = None
 
     @property
     def choices(self) -> dict[str, tuple[str, dict[str, object]]]:
@@ -138,6 +142,7 @@ class Allocation:
             count_text,
             digits_text,
             percent_text,
+            seconds_text,
         )
 
         head = ("layer", "kind", "becomes", "rank", "parameters", "of the layer", "of the error")
@@ -157,6 +162,9 @@ class Allocation:
         part = percent_text(self.parameters / self.dense)
         counts = f"{count_text(self.parameters)} of {count_text(self.dense)} parameters ({part})"
         last = f"{counts}, predicted relative error {digits_text(self.error)}"
+        if self.seconds is not None and self.dense_seconds:
+            share = percent_text(self.seconds / self.dense_seconds)
+            last += f", time {seconds_text(self.seconds)} ({share})"
         return "\n".join([columns_text(head, rows, width, 3), "", last])
 
     def plot(self) -> str:

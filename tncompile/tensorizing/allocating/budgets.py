@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from tncompile.tensorizing.calibrating.patterns import matching
 
-Unit = Literal["params", "bytes", "flops", "error"]
+Unit = Literal["params", "bytes", "flops", "time", "error"]
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
@@ -18,7 +18,10 @@ Floors = Mapping[str, float] | float | None
 
 @dataclass(frozen=True)
 class Budget:
-    """A number in a unit: a part of what the model has up to 1, a number of them above."""
+    """A number in a unit: a part of what the model has up to 1, a number of them above.
+
+    The unit of time is a microsecond.
+    """
 
     unit: Unit
     value: float

@@ -13,6 +13,7 @@ from tncompile.tensorizing.allocating.budgets import Budget, Floors, read_floors
 from tncompile.tensorizing.allocating.contending import best_of, forms_of, read_candidates
 from tncompile.tensorizing.allocating.options import Option, best
 from tncompile.tensorizing.allocating.subjects import Subject, subjects_of
+from tncompile.tensorizing.allocating.timing import MICRO, clock_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 
 
@@ -38,25 +39,35 @@ def decide(
     names = read_candidates(candidates)
     if moments is not None:
         require_of(moments, model)
+    clock = clock_of(moments) if budget.unit == "time" else None
     subjects = list(subjects_of(model, moments, layers, budget.unit, damping))
     if not subjects:
         raise ValueError("the model has no layer with a weight: nothing to allocate")
+    if clock is not None:
+        subjects = [clock.priced(each) for each in subjects]
     given = read_floors(floors, [each.name for each in subjects])
     total = len(subjects) * (2 if len(names) > 1 or names[0] != "LowRank" else 1)
     report = progress or (lambda done, total: None)
     options: dict[str, list[Option]] = {}
     for number, each in enumerate(subjects):
         report(number, total)
-        options[each.name] = each.options(given.get(each.name), multiple, forms_of(names))
+        found = each.options(given.get(each.name), multiple, forms_of(names))
+        options[each.name] = found if clock is None else clock.timed(each, found)
     unit = float(len(subjects))
     if moments is not None:
         unit = moments.output / moments.samples or 1.0
     chosen, threshold = _chosen(model, subjects, options, budget, embedding_share, unit)
     for number, each in enumerate(subjects if total > len(subjects) else ()):
         report(len(subjects) + number, total)
-        chosen[each.name] = best_of(each, chosen[each.name], names, seed)
+        chosen[each.name] = best_of(each, chosen[each.name], names, seed, clock)
     report(total, total)
-    return _allocation(model, subjects, chosen, threshold, unit)
+    times = None
+    if clock is not None:
+        times = tuple(
+            sum(each.cost for each in costs) / MICRO
+            for costs in (chosen.values(), [each.dense for each in subjects])
+        )
+    return _allocation(model, subjects, chosen, threshold, unit, times)
 
 
 def _chosen(
@@ -76,7 +87,7 @@ def _chosen(
     if share is None:
         share = min(1.0, limit / whole) if budget.unit in ("params", "bytes") else 1.0
     room = share * sum(each.dense.parameters * _weight(each, budget) for each in tables)
-    if budget.unit in ("flops", "error") and embedding_share is None:
+    if budget.unit in ("flops", "time", "error") and embedding_share is None:
         of_tables = [each.dense for each in tables]
     else:
         priced = [_priced(options[each.name], _weight(each, budget)) for each in tables]
@@ -88,8 +99,9 @@ def _chosen(
         error = budget.value**2 * unit - sum(option.error for option in of_tables)
     least = spent + sum(min(o.cost for o in options[each.name]) for each in others)
     if least > limit:
+        unit_text = "microseconds" if budget.unit == "time" else budget.unit
         raise ValueError(
-            f"a budget of {count_text(int(limit))} {budget.unit} is less than the smallest ranks"
+            f"a budget of {count_text(int(limit))} {unit_text} is less than the smallest ranks"
             f" take: {count_text(math.ceil(least))}, {percent_text(least / whole)} of the model"
         )
     if error is not None and error <= 0:
@@ -112,8 +124,8 @@ def _priced(options: Sequence[Option], price: float) -> list[Option]:
 
 
 def _whole(model: nn.Module, subjects: Sequence[Subject], budget: Budget) -> float:
-    """What the model has as it is, in the unit of the budget; FLOPs are those of layers alone."""
-    if budget.unit == "flops":
+    """What the model has as it is, in the unit of the budget; of FLOPs and time, its layers."""
+    if budget.unit in ("flops", "time"):
         return sum(each.dense.cost for each in subjects)
     if budget.unit == "bytes":
         return float(sum(each.numel() * each.element_size() for each in model.parameters()))
@@ -126,6 +138,7 @@ def _allocation(
     chosen: Mapping[str, Option],
     threshold: float,
     unit: float,
+    times: tuple[float, ...] | None,
 ) -> Allocation:
     choices = []
     for each in subjects:
@@ -145,4 +158,4 @@ def _allocation(
     after = whole + sum(each.parameters - each.dense for each in choices)
     error = math.sqrt(sum(each.error for each in choices) / unit)
     least = 0.0 if math.isinf(threshold) else threshold
-    return Allocation(tuple(choices), after, whole, error, least)
+    return Allocation(tuple(choices), after, whole, error, least, *(times or ()))

@@ -144,6 +144,19 @@ def subjects_of(
         yield Subject(name, module, layer, metric, scale, cost, fixed, unit == "flops")
 
 
+def as_layer(subject: Subject) -> nn.Module:
+    """The layer as one of torch, with the same weight."""
+    if subject.kind != "conv1d":
+        return subject.module
+    out, into = subject.weight.shape
+    bias = getattr(subject.module, "bias", None)
+    linear = nn.Linear(into, out, bias=bias is not None, device="meta")
+    linear.weight = nn.Parameter(subject.weight)
+    if isinstance(bias, torch.Tensor):
+        linear.bias = nn.Parameter(bias.detach())
+    return linear
+
+
 def _plain(module: nn.Module) -> bool:
     """Whether a network can stand in for a module: its padding is alike on both sides."""
     if isinstance(module, nn.Embedding):

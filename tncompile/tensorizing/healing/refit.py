@@ -51,7 +51,8 @@ def refit(
     added to what was there before. `moments`, from `calibrate`, give gradients a better estimate
     than the data do. `progress` is called with layers done and to do.
 
-    Linear maps and convolutions without groups are refitted; embeddings, raw parameters, weights
+    Linear maps and convolutions without groups are refitted; of those with more than 4,096 inputs,
+    channels × kernel, the bias moves alone. Embeddings, raw parameters, weights
     that others read off the network and layers that are never called stay as they were fitted.
     Raises ValueError for another model than `done` is of, data without batches, patterns that match
     nothing, and numbers that are not finite; TypeError for what is no such thing.

@@ -10,6 +10,7 @@ from torch import nn
 
 from tncompile.tensorizing.balancing import balanced
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.product import product_of, weight_axes
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
@@ -42,7 +43,7 @@ def remeasured(done: Tensorized, model: nn.Module, moments: Moments | None) -> T
         metric_error = row.metric_error
         if moments is not None and layer.name in moments:
             metric = moments.metric(layer.name)
-            seen, whole = (_seen(each, metric.inputs, metric.outputs) for each in (lost, weight))
+            seen, whole = (_seen(each, metric) for each in (lost, weight))
             metric_error = (seen / whole) ** 0.5 if whole else 0.0
         error = float(lost.norm()) / size if size else 0.0
         rows.append(replace(row, error=error, metric_error=metric_error))
@@ -86,17 +87,27 @@ def dense(placed: Placed, module: nn.Module) -> torch.Tensor:
     return weight.mT if transposed else weight.flatten(1)
 
 
-def _seen(matrix: torch.Tensor, inputs: torch.Tensor | None, outputs: torch.Tensor | None) -> float:
-    """The trace of G M A Mᵀ, with A and G damped as a fit does it."""
+def _seen(matrix: torch.Tensor, metric: Metric) -> float:
+    """The trace of G M A Mᵀ, with A and G damped as a fit does it; M (out, in)."""
     right = matrix
-    if inputs is not None:
-        inputs = inputs.to(matrix)
-        if inputs.dim() == 1:
-            right = matrix * (inputs + 0.01 * inputs.mean())
-        else:
-            right = matrix @ inputs + 0.01 * inputs.diagonal().mean() * matrix
+    if metric.axes:  # A is the Kronecker product of their moments, and never made
+        right = right.reshape(len(matrix), *(len(each) for each in metric.axes))
+        for axis, moment in enumerate(metric.axes, start=1):
+            right = torch.tensordot(right, _damped(moment, metric, matrix), dims=([axis], [0]))
+            right = right.movedim(-1, axis)
+        right = right.reshape(matrix.shape)
+    elif metric.inputs is not None:
+        moment = _damped(metric.inputs, metric, matrix)
+        right = matrix * moment if moment.dim() == 1 else matrix @ moment
     left = matrix
-    if outputs is not None:
-        outputs = outputs.to(matrix)
-        left = outputs @ matrix + 0.01 * outputs.diagonal().mean() * matrix
+    if metric.outputs is not None:
+        left = _damped(metric.outputs, metric, matrix) @ matrix
     return float((left * right).sum())
+
+
+def _damped(moment: torch.Tensor, metric: Metric, like: torch.Tensor) -> torch.Tensor:
+    moment = moment.to(like)
+    if moment.dim() == 1:
+        return moment + metric.damping * moment.mean()
+    eye = torch.eye(len(moment), dtype=like.dtype, device=like.device)
+    return moment + metric.damping * moment.diagonal().mean() * eye

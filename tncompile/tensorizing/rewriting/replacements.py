@@ -131,6 +131,10 @@ def _misfits(found: Replacement, call: tree.Call) -> Iterator[Diagnostic]:
     except ValueError as error:
         yield _misfit(layer, line, call, str(error))
         return
+    if len(network.inputs) > 1:
+        words = "the network has several inputs, the layer has one"
+        yield _misfit(layer, line, call, words)
+        return
     shape = layer.shape[::-1] if layer.kind == "conv1d" else layer.shape
     shapes = weight_shapes(axes)
     if shape not in shapes:

@@ -8,6 +8,7 @@ there is a bias.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -91,3 +92,36 @@ class RidgeSums:
         if not centered:
             return torch.zeros_like(self.r)
         return (self.r - step @ self.x) / self.total
+
+
+@dataclass
+class ShiftSums:
+    """What a bias is moved by, where the inputs are too many for a moment of all of them.
+
+    Sums without inputs: of what is missing with the network as it is, and of all that is wanted.
+    """
+
+    missing: RidgeSums
+    wanted: RidgeSums
+
+    @staticmethod
+    def empty(outputs: int, heard: torch.Tensor) -> ShiftSums:
+        """Zeros; `heard` as in `RidgeSums.empty`."""
+        return ShiftSums(*(RidgeSums.empty(0, outputs, heard) for _ in range(2)))
+
+    def add(self, w: torch.Tensor, missing: torch.Tensor, wanted: torch.Tensor) -> None:
+        """Some rows: w (rows,), what is missing and what is wanted (rows, out)."""
+        nothing = missing.new_empty(len(missing), 0)
+        self.missing.add(w, nothing, missing)
+        self.wanted.add(w, nothing, wanted)
+
+    def solved(self) -> tuple[torch.Tensor, float, float]:
+        """The best step of the bias, (out,), and the relative errors without and with it."""
+        none = self.missing.rx
+        shift = self.missing.shift(none, centered=True)
+        whole = float(self.wanted.rr)
+        if not whole > 0:
+            return torch.zeros_like(shift), 0.0, 0.0
+        lost = (self.missing.lost(none, each) for each in (torch.zeros_like(shift), shift))
+        before, after = (math.sqrt(max(0.0, each) / whole) for each in lost)
+        return shift, before, after

@@ -17,7 +17,7 @@ from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.calibrating.patches import rows_of
 from tncompile.tensorizing.healing.memory import Memory
 from tncompile.tensorizing.healing.refits.passes import Passes, Reached
-from tncompile.tensorizing.healing.refits.ridge import RidgeSums
+from tncompile.tensorizing.healing.refits.ridge import RidgeSums, ShiftSums
 from tncompile.tensorizing.healing.refits.stops import Seen, Stop, seen
 from tncompile.tensorizing.healing.refits.weighing import Counted, counted
 from tncompile.tensorizing.healing.refitted import Refit, RefitLayer
@@ -130,14 +130,16 @@ def _pairs(model: nn.Module, done: Tensorized) -> tuple[dict[str, Pair], dict[st
             kept[own.name] = "an embedding"
         elif own.kind not in ("linear", "conv1d", "conv") or layer.groups > 1:
             kept[own.name] = "a convolution in groups" if layer.groups > 1 else own.kind
-        elif layer.axes:
-            kept[own.name] = "too many inputs for a moment of all"
         elif own.holders:
             kept[own.name] = "its weight is read by others"
         elif layer.kind == "conv" and _shape_of(placed.module) != own.shape:
             kept[own.name] = "another kind of weight"
         else:
-            pairs[own.name] = Pair(own.name, module, layer, placed)
+            pair = Pair(own.name, module, layer, placed)
+            if layer.axes and pair.bias is None:
+                kept[own.name] = "too many inputs for a moment of all, and no bias"
+            else:
+                pairs[own.name] = pair
     return pairs, kept
 
 
@@ -189,7 +191,9 @@ class _Run:
             for stop in found.stops:
                 progress(len(made), total)
                 sums = self._summed(stop)
-                made += [self._solved(name, own, stop) for name, own in sums.items()]
+                for name, own in sums.items():
+                    solved = self._moved if isinstance(own, ShiftSums) else self._solved
+                    made.append(solved(name, own, stop))  # type: ignore[arg-type]
         progress(total, total)
         return made
 
@@ -216,16 +220,19 @@ class _Run:
             place, self.batches[place], module, added=stop.added, every=stop.every
         )
 
-    def _summed(self, stop: Stop) -> dict[str, RidgeSums]:
+    def _summed(self, stop: Stop) -> dict[str, RidgeSums | ShiftSums]:
         """What is added up for the layers of a stop, over all batches."""
-        sums: dict[str, RidgeSums] = {}
+        sums: dict[str, RidgeSums | ShiftSums] = {}
         for name in stop.names:
             layer = self.pairs[name].layer
             known = self.moments is not None and name in self.moments
             heard = self.counts.outputs[name]
             if self.moments is not None and known:
                 heard = self.moments.metric(name).outputs.to(heard)  # type: ignore[union-attr]
-            sums[name] = RidgeSums.empty(layer.inputs, layer.outputs, heard)
+            if layer.axes:
+                sums[name] = ShiftSums.empty(layer.outputs, heard)
+            else:
+                sums[name] = RidgeSums.empty(layer.inputs, layer.outputs, heard)
         first = self.pairs[stop.names[0]].placed.module
         for place, batch in enumerate(self.batches):
             if not any((name, place) in self.counts.rows for name in stop.names):
@@ -239,7 +246,14 @@ class _Run:
                     self._add(self.pairs[name], own, place, theirs, ours)
         return sums
 
-    def _add(self, pair: Pair, sums: RidgeSums, place: int, theirs: Reached, ours: Reached) -> None:
+    def _add(
+        self,
+        pair: Pair,
+        sums: RidgeSums | ShiftSums,
+        place: int,
+        theirs: Reached,
+        ours: Reached,
+    ) -> None:
         """The calls of a layer in a batch."""
         weights = self.counts.rows.get((pair.name, place))
         if weights is None:
@@ -250,12 +264,33 @@ class _Run:
             wanted = pair.module(given.x) if given.y is None else given.y
             for h, other in zip(theirs.added, ours.added, strict=True):
                 wanted = wanted + (h - other)
+            if isinstance(sums, ShiftSums):
+                missing = wanted - pair.placed.module(found.x)
+                rows = (_rows(each, layer) for each in (missing, wanted))
+                sums.add(squares[0], *rows)
+                continue
             start = 0
             for x, r in rows_of(pair.module, layer, found.x, wanted - pair.module(found.x)):
                 w = squares[0, start : start + r.shape[1]]
                 start += r.shape[1]
                 some = w > 0
                 sums.add(w[some], x[0, some], r[0, some])
+
+    def _moved(self, name: str, sums: ShiftSums, stop: Stop) -> RefitLayer:
+        """The best of a bias that moves, and what there is."""
+        pair, stream = self.pairs[name], stop.added > 0
+        bias, total = pair.bias, float(sums.missing.total)
+        assert bias is not None
+        if not total > 0:
+            return RefitLayer(name, 0.0, 0.0, "kept", stream, "no row of it counts")
+        shift, before, after = sums.solved()
+        if not math.isfinite(before) or not bool(torch.isfinite(shift).all()):
+            raise ValueError(f"what {name} is given, or gives, is not finite")
+        if before <= NOTHING or not after < before:
+            return RefitLayer(name, before, before, "kept", stream)
+        with torch.no_grad():
+            bias.add_(shift.to(bias).reshape(bias.shape))
+        return RefitLayer(name, before, after, "bias", stream)
 
     def _solved(self, name: str, sums: RidgeSums, stop: Stop) -> RefitLayer:
         """The best of a new fit, a bias that moves alone, and what there is."""
@@ -307,3 +342,9 @@ def _shape(pair: Pair) -> tuple[int, ...]:
     """The shape in which a fit takes the weight."""
     shape = pair.placed.replacement.layer.shape
     return shape[::-1] if pair.layer.kind == "conv1d" else shape
+
+
+def _rows(images: torch.Tensor, layer: Layer) -> torch.Tensor:
+    """What a convolution gave, (rows, out): an entry for each place."""
+    batched = images if images.dim() > len(layer.axes) else images.unsqueeze(0)
+    return batched.flatten(2).mT.reshape(-1, layer.outputs)

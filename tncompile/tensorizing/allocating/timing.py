@@ -1,0 +1,114 @@
+"""What layers take by the cost model, in microseconds, as they are and as what they can become.
+
+A layer counts for as many rows as one call of the model gives it, the mean over the batches that
+moments have seen: of a convolution, places of its output, of images taken to be square. Times are
+those of a forward pass on the built-in profile of the device that the weight is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from tncompile.architecture import Architecture
+from tncompile.converting import completed
+from tncompile.machine.registry import builtin_for
+from tncompile.spec import load
+from tncompile.tensorizing.allocating.options import Option, hull
+from tncompile.tensorizing.allocating.subjects import Subject, as_layer
+from tncompile.tensorizing.calibrating.model_moments import Moments
+
+MICRO = 1e6
+
+MOST = 32
+"""Of how many sizes of a layer the time is predicted: each of them is planned."""
+
+SMALLEST: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "conv": ("Tucker2Conv", {"in_rank": 1, "out_rank": 1}),
+    "linear": ("LowRank", {"rank": 1}),
+}
+"""A network for a layer of each kind: what it says of the layer itself is what is asked."""
+
+
+class Clock:
+    """Predicted times of the layers of a model; equal questions are answered once."""
+
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
+        self._known: dict[tuple[object, ...], tuple[float, float]] = {}
+
+    def priced(self, subject: Subject) -> Subject:
+        """The same, its cost the time that it takes as it is; none where it stays in any case."""
+        if subject.fixed or subject.kind == "embedding":
+            return replace(subject, unit=0.0)
+        block, arguments = SMALLEST["conv" if subject.kind == "conv" else "linear"]
+        _, dense = self._predicted(subject, block, arguments)
+        return replace(subject, unit=dense / subject.weight.numel())
+
+    def timed(self, subject: Subject, options: Sequence[Option]) -> list[Option]:
+        """The options that are faster than the layer as it is, their costs their times.
+
+        Of very many sizes some are taken, at equal steps.
+        """
+        whole, *others = options
+        likely = sorted(hull(others), key=lambda each: each.parameters)
+        step = max(1.0, (len(likely) - 1) / (MOST - 1))
+        places = sorted({round(k * step) for k in range(min(MOST, len(likely)))})
+        found = [self.retimed(subject, likely[place]) for place in places]
+        return [whole, *(each for each in found if each.cost < whole.cost)]
+
+    def retimed(self, subject: Subject, option: Option) -> Option:
+        """An option, its cost its time."""
+        if option.block is None or subject.kind == "embedding":
+            return option
+        seconds, _ = self._predicted(subject, option.block, option.arguments)
+        return replace(option, cost=seconds)
+
+    def _predicted(
+        self, subject: Subject, block: str, arguments: Mapping[str, object]
+    ) -> tuple[float, float]:
+        """Of a block, and of the layer that it stands for."""
+        batch, sizes = self._calls(subject)
+        layer = as_layer(subject)
+        library = load("std/convolution.tn" if subject.kind == "conv" else "std/linear.tn")
+        filled = completed(layer, library.blocks[block], arguments)
+        key = (block, repr(sorted(filled.items())), batch, *sizes.items(), subject.weight.device)
+        if key not in self._known:
+            made: Architecture = library.blocks[block].instantiate(**filled)
+            machine = builtin_for(subject.weight.device.type)
+            cost = made.cost(batch, sizes=sizes, search="fast", machine=machine)
+            figures = cost.inference
+            assert figures.seconds is not None
+            assert figures.dense_seconds is not None
+            self._known[key] = MICRO * figures.seconds, MICRO * figures.dense_seconds
+        return self._known[key]
+
+    def _calls(self, subject: Subject) -> tuple[int, dict[str, int]]:
+        """The leading axis of what a call of the model gives a layer, and lengths of windows."""
+        moments = self._moments
+        batches, samples = max(1, moments.batches), max(1, moments.samples)
+        rows = float(moments.layers[subject.name].rows.sum())
+        if subject.kind != "conv":
+            return max(1, round(rows / batches)), {}
+        conv: nn.Conv2d = subject.module  # type: ignore[assignment]
+        axes = range(len(conv.kernel_size))
+        long = [k for k in axes if conv.kernel_size[k] > 1] or [*axes]
+        side = max(1, round((rows / samples) ** (1 / len(long))))
+        sizes: dict[str, int] = {}
+        for k in axes:
+            reach = conv.dilation[k] * (conv.kernel_size[k] - 1)
+            same = reach if conv.padding == "same" else 0
+            padded = same if isinstance(conv.padding, str) else 2 * conv.padding[k]
+            places = side if k in long else 1
+            length = (places - 1) * conv.stride[k] + reach + 1 - padded
+            sizes[f"h.{k}"] = max(1, length)
+        return max(1, round(samples / batches)), sizes
+
+
+def clock_of(moments: Moments | None) -> Clock:
+    """Raises ValueError without moments."""
+    if moments is None:
+        raise ValueError("a budget of time takes moments: they know how many rows a layer is given")
+    return Clock(moments)
