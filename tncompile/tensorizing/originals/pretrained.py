@@ -104,7 +104,12 @@ def load(cls: Any, folder: Path, **more: object) -> tuple[nn.Module, Mapping[str
     try:
         with quiet():
             model, told = cls.from_pretrained(
-                os.fspath(folder), dtype="auto", output_loading_info=True, **SAFE, **more
+                os.fspath(folder),
+                dtype="auto",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # `require_whole` says which they are
+                **SAFE,
+                **more,
             )
     except Exception as error:  # of any kind: the config decides which code is run
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -115,7 +120,11 @@ def load(cls: Any, folder: Path, **more: object) -> tuple[nn.Module, Mapping[str
 
 
 def require_whole(told: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """ValueError where weights were missing, which would be random."""
+    """ValueError where weights were missing or of another shape: they would be random."""
+    if wrong := sorted(told.get("mismatched_keys") or ()):
+        key, stored, due = wrong[0]
+        shapes = f"{tuple(stored)}, and {tuple(due)} in its model"
+        raise ValueError(f"{path} has {shown(key)} of the shape {shapes}")
     missing = sorted(told["missing_keys"])
     if missing:
         named = ", ".join(map(shown, missing[:MOST_NAMED]))
