@@ -197,8 +197,11 @@ def convert(
     sites: int | None = None,
 ) -> Converted:
     """What `from_linear`, `from_conv` and `from_embedding` do, with all that is known of it."""
-    filled = _filled(layer, block, arguments, sites)
-    weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+    from tncompile.tensorizing.calibrating.calling import unchanged_weights
+
+    with unchanged_weights(layer):
+        filled = _filled(layer, block, arguments, sites)
+        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
     bias: torch.Tensor | None = getattr(layer, "bias", None)
     architecture, fit = choose(filled.architecture, filled.block, filled.arguments, weight, choice)
     return Converted(_module(layer, weight, bias, architecture, fit, choice), architecture, fit)

@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all, and the JSON in them."""
+"""Files and folders that appear whole or not at all, and the JSON in them."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,59 @@ def replaced(target: Path) -> Iterator[Path]:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def require_new(folder: str | os.PathLike[str]) -> Path:
+    """The path of a folder that is not there yet, or empty. Raises ValueError for another one."""
+    target = Path(folder).absolute()
+    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise ValueError(f"{folder} is there already: name a new folder")
+    return target
+
+
+@contextmanager
+def new_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder beside its place for the body to write, which is then renamed.
+
+    Nothing is left behind by a body that fails. Raises ValueError where a folder is there that is
+    not empty, and `OSError` where none can be made.
+    """
+    target = require_new(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~umask())
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def bounded_text(path: Path, most: int) -> str:
+    """The text of a file from elsewhere, `most` bytes at the most.
+
+    Raises ValueError for a longer one and for what is no UTF-8, `OSError` where it cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path.name} is longer than {most:,} bytes")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} is no text in UTF-8") from None
+
+
+def json_text(value: object) -> str:
+    """A value as a JSON text of several lines, in ASCII. Raises ValueError for NaN and infinity.
+
+    >>> print(json_text({"version": 4}), end="")
+    {
+      "version": 4
+    }
+    """
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def json_value(text: str | bytes) -> object:

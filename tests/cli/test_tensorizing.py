@@ -70,7 +70,7 @@ def test_moments_give_layers_a_metric(folder: Path, capsys: pytest.CaptureFixtur
         ({"--name": "Smal"}, 2, "did you mean 'Small'"),
         ({"--tolerance": "2"}, 2, "--tolerance takes a relative error"),
         ({"--seed": "-1"}, 2, "seed"),
-        ({"--memory-limit": "1k"}, 2, "are needed, the limit is 1.0 KiB"),
+        ({"--memory-limit": "1k"}, 2, "are needed, the limit is 1.00 KiB"),
         ({"-o": "r.tn"}, 2, "error: -o r.tn is there already"),
     ],
 )

@@ -82,7 +82,7 @@ def _given(text: str) -> tuple[Any, str]:
     """Batches that a user's code gives, and a digest of the file that it stands in."""
     import sys
 
-    from tncompile.tensorizing.comparing.running import require_batches
+    from tncompile.tensorizing.calibrating.calling import require_batches
     from tncompile.tensorizing.replacing.skeletons import imported
     from tncompile.tensorizing.resuming.fits import key_of
 
@@ -109,16 +109,16 @@ def _guarded(given: Any, text: str) -> Iterator[Any]:
 
 def calibrated(arguments: Namespace, model: nn.Module, data: Data, work: Path) -> Moments:
     """Moments of a model on data; they are kept in a folder, and those that are there go on."""
+    from tncompile.planning.wording import bytes_text
     from tncompile.tensorizing.calibrating.calibrate import calibrate
     from tncompile.tensorizing.calibrating.model_moments import Moments
-    from tncompile.tensorizing.replacing.memory import written_bytes
     from tncompile.tensorizing.resuming.fits import key_of
 
     needed = Moments.bytes_needed(model, arguments.layers)
-    say(f"calibration takes about {written_bytes(needed)} beside a forward and a backward pass")
+    say(f"calibration takes about {bytes_text(needed)} beside a forward and a backward pass")
     if arguments.memory_limit is not None and needed > arguments.memory_limit:
-        limit = written_bytes(arguments.memory_limit)
-        raise UsageError(f"calibration needs about {written_bytes(needed)}, the limit is {limit}")
+        limit = bytes_text(arguments.memory_limit)
+        raise UsageError(f"calibration needs about {bytes_text(needed)}, the limit is {limit}")
     state = [each for pair in model.state_dict().items() for each in pair]
     tensors = [each for each in state if isinstance(each, str) or hasattr(each, "numel")]
     key = key_of(*data.identity, *(arguments.layers or ()), arguments.seed, *tensors)

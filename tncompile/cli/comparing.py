@@ -34,19 +34,19 @@ def _required(text: str) -> tuple[str, float]:
 @command(
     "compare",
     "Say whether a tensorized model is near enough to the original: ACCEPT or REGRESSION.",
-    "MODEL makes the original, FOLDER is what `tncompile tensorize` wrote. Both run on the same\n"
-    "batches, by the same code. MODEL and all that is named as `module:callable` is imported and\n"
-    "run, also from the working directory; nothing in FOLDER is. Names that can be required: at\n"
-    "least cosine, accuracy, score:NAME; at most error, kl, flips, perplexity, accuracy_lost,\n"
-    "parameters, bytes, flops, time, loss:NAME. The exit code is 0 for ACCEPT, 1 for REGRESSION,\n"
-    "2 for a call that is wrong.",
+    "MODEL is the original, a folder of transformers or what makes it; FOLDER is what `tncompile\n"
+    "tensorize` wrote. Both run on the same batches, by the same code. What is named as\n"
+    "`module:callable` is imported and run, also from the working directory; nothing in FOLDER\n"
+    "is. Names that can be required: at least cosine, accuracy, score:NAME; at most error, kl,\n"
+    "flips, perplexity, accuracy_lost, parameters, bytes, flops, time, loss:NAME. The exit code\n"
+    "is 0 for ACCEPT, 1 for REGRESSION, 2 for a call that is wrong.",
     [
         "tncompile compare my_models:make small --data my_data:held_out --require cosine=0.95",
         "tncompile compare my_models:make small --data my_data:texts --labels my_data:labels \\\n"
         "      --require kl=0.1 --require flips=0.02 --require time=1 --json verdict.json",
     ],
     [
-        option("MODEL", "as `module:callable`, as for `tensorize`"),
+        option("MODEL", "a folder, or `module:callable`, as for `tensorize`"),
         option("FOLDER", "what `tncompile tensorize` or `Tensorized.save` wrote"),
         option("--data REF", "what gives the batches", required=True),
         option("--data2 REF", "the same of another kind of data: required there, too"),
@@ -169,7 +169,7 @@ def _given(arguments: Namespace, name: str) -> Any:
 
 def _batches(given: Any, written: str) -> Any:
     """Batches that a user's code gives; where it fails, that is said to be theirs."""
-    from tncompile.tensorizing.comparing.running import require_batches
+    from tncompile.tensorizing.calibrating.calling import require_batches
 
     with refused("", TypeError):
         require_batches(f"what {written} gives", given)

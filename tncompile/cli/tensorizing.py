@@ -294,7 +294,8 @@ def _tensorized(
     arguments: Namespace, model: nn.Module, rewrite: Rewrite, moments: Moments | None, work: Path
 ) -> Tensorized:
     """The layers replaced; each is kept once it is fitted."""
-    from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
+    from tncompile.planning.wording import bytes_text
+    from tncompile.tensorizing.replacing.memory import memory_needed
     from tncompile.tensorizing.replacing.tensorized import tensorize
     from tncompile.tensorizing.rewriting.replacements import replacements
 
@@ -302,7 +303,7 @@ def _tensorized(
     warned = (each for one in found for each in one.architecture.warnings)
     report(dict.fromkeys(warned))
     needed = memory_needed(model, found, moments)
-    say(f"about {written_bytes(needed)} of memory are needed beside the model")
+    say(f"about {bytes_text(needed)} of memory are needed beside the model")
     fits = work / "fits"
     if kept := len(list(fits.glob("*.safetensors"))):
         layers, them = ("layer was", "it") if kept == 1 else ("layers were", "them")

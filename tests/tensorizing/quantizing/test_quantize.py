@@ -247,3 +247,16 @@ def test_a_folder_that_transformers_loads(tmp_path: Path) -> None:
     done.save(tmp_path / "small")
     again = tncompile.load_model(tmp_path / "small").eval()
     assert torch.equal(again(ids).logits, done.model(ids).logits)
+
+
+def test_what_a_rewrite_kept_is_kept_no_more() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    text = (
+        'import "std/linear.tn" { LowRank }'
+        ' rewrite S { linear "0" -> keep linear "1" -> LowRank(rank = 8) }'
+    )
+    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text))
+    assert done.report.kept == ("0",)
+    assert repr(done) == "Tensorized(Sequential, 1 layer replaced, 5,248 of 8,320 parameters)"
+    assert tncompile.quantize(done, "int8").report.kept == ()
+    assert tncompile.quantize(done, "int8", layers="1").report.kept == ("0",)

@@ -309,7 +309,7 @@ def test_names_may_be_any(name: str, tmp_path: Path) -> None:
 
 def test_memory_is_known_before_anything_is_made() -> None:
     model = seeded(GPT2)
-    with pytest.raises(ValueError, match=r"about .* KiB are needed, the limit is 1.0 KiB"):
+    with pytest.raises(ValueError, match=r"about .* KiB are needed, the limit is 1.00 KiB"):
         rewritten(model, 'conv1d "*" -> LowRank(rank = 2)', memory_limit=1024)
 
 

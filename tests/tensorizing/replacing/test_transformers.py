@@ -18,6 +18,7 @@ from torch import nn
 
 import tncompile
 from tests.tensorizing.replacing.models import rewrite_text
+from tncompile.tensorizing.storing import read_tensors, write_tensors
 
 transformers: Any = pytest.importorskip("transformers", minversion="5.0")
 
@@ -276,6 +277,21 @@ def test_missing_weights_are_not_random(tmp_path: Path) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(ValueError, match=r"has no cls\.predictions.*, which would be random"):
         tncompile.load_model(tmp_path / "dense")
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_weights_of_another_shape_are_named(tmp_path: Path, dense: bool) -> None:
+    model = made("BERT")
+    if dense:
+        model.save_pretrained(tmp_path / "model")
+    else:
+        tensorized(model, RANKS).save(tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    state, metadata = read_tensors(path)
+    key = min(state)
+    write_tensors(path, {**state, key: torch.zeros(3, 3, 3)}, metadata)
+    with pytest.raises(ValueError, match=rf"has {key} of the shape \(3, 3, 3\), and .* in its"):
+        tncompile.load_model(tmp_path / "model")
 
 
 def test_scaled_tables_stay_what_they_are() -> None:

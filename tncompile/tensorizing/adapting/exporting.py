@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
-from tncompile.tensorizing.adapting.folders import require_same, write_whole
+from tncompile.files import json_text, new_folder
+from tncompile.tensorizing.adapting.folders import require_same
 from tncompile.tensorizing.adapting.hosts import Host, host_of, low_rank
 from tncompile.tensorizing.adapting.layers import AdaptedLayer, Setting
 from tncompile.tensorizing.adapting.merging import difference
@@ -84,13 +83,11 @@ def write_peft(
     }
     state = {key: tensor.to("cpu").contiguous().clone() for key, tensor in tensors.items()}
 
-    def write(path: Path) -> None:
-        text = json.dumps(config, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    with new_folder(folder) as path:
+        text = json_text(config)
         (path / CONFIG).write_text(text, encoding="utf-8", newline="\n")
         write_tensors(path / WEIGHTS, state, {"format": "pt"})
         require_same(read_tensors(path / WEIGHTS)[0], state)
-
-    write_whole(folder, write)
 
 
 def _lora(

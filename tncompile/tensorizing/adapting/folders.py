@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tncompile.files import json_value, umask
+from tncompile.files import bounded_text, json_text, json_value, new_folder
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 if TYPE_CHECKING:
@@ -43,30 +40,12 @@ def write_adapter(adapted: Adapted, folder: str | os.PathLike[str]) -> None:
     }
     state = {key: tensor.to("cpu").clone() for key, tensor in adapted.state_dict().items()}
 
-    def write(path: Path) -> None:
+    with new_folder(folder) as path:
         (path / SOURCE).write_text(source, encoding="utf-8", newline="\n")
-        (path / CONFIG).write_text(_json(config), encoding="utf-8", newline="\n")
+        (path / CONFIG).write_text(json_text(config), encoding="utf-8", newline="\n")
         write_tensors(path / WEIGHTS, state, {"format": "pt"})
         read, _ = read_tensors(path / WEIGHTS)
         require_same(read, state)
-
-    write_whole(folder, write)
-
-
-def write_whole(folder: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
-    """A folder written beside its place, then renamed. Raises ValueError where one is there."""
-    target = Path(folder).absolute()
-    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise ValueError(f"{folder} is there already: name a new folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        write(temporary)
-        temporary.chmod(0o777 & ~umask())
-        os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def require_same(read: Mapping[str, torch.Tensor], written: Mapping[str, torch.Tensor]) -> None:
@@ -158,8 +137,9 @@ def read_adapter(model: nn.Module, folder: str | os.PathLike[str]) -> Read:
 
 def _config(folder: Path) -> tuple[dict[str, dict[str, object]], list[str]]:
     """What stands in the JSON, checked for its form."""
+    text = bounded_text(folder / CONFIG, LARGEST_TEXT)
     try:
-        config = json_value(_text(folder / CONFIG))
+        config = json_value(text)
     except ValueError as error:
         raise ValueError(f"{CONFIG} is no JSON: {error}") from None
     if not isinstance(config, dict) or config.get("version") != VERSION:
@@ -195,7 +175,7 @@ def _networks(
     from tncompile.spec import loads
     from tncompile.tensorizing.adapting.networks import Networks, beside
 
-    spec = loads(_text(folder / SOURCE), name=SOURCE)
+    spec = loads(bounded_text(folder / SOURCE, LARGEST_TEXT), name=SOURCE)
     found = _targets(model, layers)
     most = sum(tensor.numel() for tensor in tensors.values())
     networks: dict[str, Networks] = {}
@@ -248,18 +228,3 @@ def _require_shapes(
     for key in found:
         if key not in wanted:
             raise ValueError(f"{shown(key)} in {WEIGHTS} belongs to nothing")
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as stream:
-        content = stream.read(LARGEST_TEXT + 1)
-    if len(content) > LARGEST_TEXT:
-        raise ValueError(f"{path.name} is longer than {LARGEST_TEXT:,} bytes")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is no text in UTF-8") from None
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

@@ -64,17 +64,20 @@ def allocate(
     """
     from tncompile.tensorizing.allocating.budgets import read_budget
     from tncompile.tensorizing.allocating.deciding import decide
+    from tncompile.tensorizing.calibrating.calling import require_values, unchanged_weights
 
-    return decide(
-        model,
-        read_budget(budget),
-        moments=moments,
-        candidates=candidates,
-        floors=floors,
-        embedding_share=embedding_share,
-        multiple=multiple,
-        layers=layers,
-        damping=damping,
-        seed=seed,
-        progress=progress,
-    )
+    require_values(model)
+    with unchanged_weights(model):
+        return decide(
+            model,
+            read_budget(budget),
+            moments=moments,
+            candidates=candidates,
+            floors=floors,
+            embedding_share=embedding_share,
+            multiple=multiple,
+            layers=layers,
+            damping=damping,
+            seed=seed,
+            progress=progress,
+        )

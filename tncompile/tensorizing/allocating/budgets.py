@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Literal, get_args
+
+from tncompile.tensorizing.calibrating.patterns import matching
 
 Unit = Literal["params", "bytes", "flops", "time", "error"]
 
@@ -55,10 +56,8 @@ def read_floors(floors: Floors, names: list[str]) -> dict[str, float]:
     for pattern, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**31:
             raise ValueError(f"a floor is a rank, or a part below 1 of the full one, not {value!r}")
-        matched = [name for name in names if fnmatchcase(name, pattern)]
-        if not matched:
-            raise ValueError(f"no layer is called {pattern}, which has a floor")
-        for name in matched:
+        none = "no layer is called {pattern}, which has a floor"
+        for name in matching(pattern, names, none=none):
             found[name] = max(found.get(name, 0), value)
     return found
 

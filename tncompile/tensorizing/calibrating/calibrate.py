@@ -47,7 +47,7 @@ def calibrate(
 
     Raises ValueError for a model without layers, an output that depends on none of them, numbers
     that are not finite, data that ends before a file that is continued, or a file of another model;
-    OSError where a file cannot be read or written.
+    TypeError for data that is one batch; OSError where a file cannot be read or written.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
@@ -59,8 +59,11 @@ def calibrate(
     """
     import torch
 
+    from tncompile.tensorizing.calibrating.calling import require_batches, require_values
     from tncompile.tensorizing.calibrating.running import run_batches
 
+    require_values(model)
+    require_batches("data", data)
     wide = dtype or torch.float64
     if wide not in (torch.float32, torch.float64):
         raise ValueError(f"sums are float32 or float64, not {wide}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 
 def called(model: nn.Module, batch: object) -> object:
@@ -69,6 +70,38 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         finally:
             for module, training in modes:
                 module.training = training
+
+
+@contextmanager
+def unchanged_weights(model: nn.Module) -> Iterator[None]:
+    """Weights under a parametrization are read without changing what it keeps.
+
+    `spectral_norm` takes a step of its power iteration whenever a weight is read in training mode.
+    Modes are those of before afterwards, so copies are to be made outside of the body.
+    """
+    lists = (each for each in model.modules() if isinstance(each, ParametrizationList))
+    modes = [(part, part.training) for each in lists for part in each.modules()]
+    for part, _ in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def require_values(model: nn.Module) -> None:
+    """Raise ValueError for a parameter that is on the device `meta`."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_meta:
+            raise ValueError(f"{name!r} is on the device `meta`: it has no values")
+
+
+def require_batches(name: str, data: object) -> None:
+    """Raise TypeError for what is one batch, or none at all."""
+    if isinstance(data, torch.Tensor | Mapping | str) or not isinstance(data, Iterable):
+        kind = type(data).__name__
+        raise TypeError(f"{name} is a list or another iterable of batches, not a {kind}")
 
 
 def own_random() -> AbstractContextManager[None]:

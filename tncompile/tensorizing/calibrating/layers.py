@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, get_args
+
+from tncompile.tensorizing.calibrating.patterns import matching
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,20 +81,13 @@ def layers_of(
     A pattern is a name in which `*` stands for anything. Raises ValueError for one that no layer
     matches.
     """
-    named = ((name, module, layer_of(module)) for name, module in model.named_modules())
+    from tncompile.tensorizing.calibrating.calling import unchanged_weights
+
+    with unchanged_weights(model):
+        named = [(name, module, layer_of(module)) for name, module in model.named_modules()]
     found = {name: (module, layer) for name, module, layer in named if layer is not None}
-    if patterns is None:
-        return found
-    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
-    for pattern in wanted:
-        if not any(fnmatchcase(name, pattern) for name in found):
-            shown = ", ".join(name or "the model itself" for name in list(found)[:8]) or "none"
-            raise ValueError(f"no layer is called {pattern}: there are {shown}")
-    return {
-        name: each
-        for name, each in found.items()
-        if any(fnmatchcase(name, pattern) for pattern in wanted)
-    }
+    names = list(found) if patterns is None else matching(patterns, list(found))
+    return {name: found[name] for name in names}
 
 
 def aliases_of(model: nn.Module) -> dict[str, str]:

@@ -83,9 +83,10 @@ def compare(
     """
     from torch import nn
 
+    from tncompile.tensorizing.calibrating.calling import require_batches
     from tncompile.tensorizing.calibrating.model_moments import require_of
     from tncompile.tensorizing.comparing.judging import judgment
-    from tncompile.tensorizing.comparing.running import Pair, require_batches
+    from tncompile.tensorizing.comparing.running import Pair
     from tncompile.tensorizing.comparing.scoring import require_functions
     from tncompile.tensorizing.replacing.tensorized import Tensorized
 

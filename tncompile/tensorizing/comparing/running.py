@@ -134,13 +134,6 @@ def failing(what: str) -> Iterator[None]:
         raise ValueError(f"{what} raised {type(error).__name__}: {words}") from error
 
 
-def require_batches(name: str, data: object) -> None:
-    """Raise TypeError for what is one batch, or none at all."""
-    if isinstance(data, torch.Tensor | Mapping | str) or not isinstance(data, Iterable):
-        kind = type(data).__name__
-        raise TypeError(f"{name} is a list or another iterable of batches, not a {kind}")
-
-
 def copied(batch: object) -> Any:
     """A batch with tensors of its own: a model may write into what it is given."""
     match batch:

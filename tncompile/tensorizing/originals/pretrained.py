@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from tncompile.files import json_value
+from tncompile.files import bounded_text, json_value
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -104,7 +104,12 @@ def load(cls: Any, folder: Path, **more: object) -> tuple[nn.Module, Mapping[str
     try:
         with quiet():
             model, told = cls.from_pretrained(
-                os.fspath(folder), dtype="auto", output_loading_info=True, **SAFE, **more
+                os.fspath(folder),
+                dtype="auto",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # `require_whole` says which they are
+                **SAFE,
+                **more,
             )
     except Exception as error:  # of any kind: the config decides which code is run
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -115,7 +120,11 @@ def load(cls: Any, folder: Path, **more: object) -> tuple[nn.Module, Mapping[str
 
 
 def require_whole(told: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """ValueError where weights were missing, which would be random."""
+    """ValueError where weights were missing or of another shape: they would be random."""
+    if wrong := sorted(told.get("mismatched_keys") or ()):
+        key, stored, due = wrong[0]
+        shapes = f"{tuple(stored)}, and {tuple(due)} in its model"
+        raise ValueError(f"{path} has {shown(key)} of the shape {shapes}")
     missing = sorted(told["missing_keys"])
     if missing:
         named = ", ".join(map(shown, missing[:MOST_NAMED]))
@@ -151,10 +160,7 @@ def quiet() -> Iterator[None]:
 
 def _object(file: Path) -> Mapping[str, object]:
     """The JSON object in a file."""
-    with file.open("rb") as stream:
-        content = stream.read(LARGEST_TEXT + 1)
-    if len(content) > LARGEST_TEXT:
-        raise ValueError(f"{file.name} is longer than {LARGEST_TEXT:,} bytes")
+    content = bounded_text(file, LARGEST_TEXT)
     try:
         found = json_value(content)
     except ValueError as error:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
 from tncompile.network.packing import Quantization, packings
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.patterns import matching
 from tncompile.tensorizing.quantizing.dense import dense_layers, dense_replacements, dense_state
 from tncompile.tensorizing.quantizing.state import network_state
 from tncompile.tensorizing.replacing.copying import copied
@@ -72,7 +72,9 @@ def quantized(
     all_placed = _ordered(done, kept, made)
     rows = [new.pop(row.names, row) for row in done.report.rows]
     size = _stored_bytes([model], all_placed)
-    report = replace(done.report, rows=(*rows, *new.values()), bytes_after=size)
+    no_more = {name for row in new.values() for name in row.names}
+    still = tuple(name for name in done.report.kept if name not in no_more)
+    report = replace(done.report, rows=(*rows, *new.values()), kept=still, bytes_after=size)
     return replace(done, model=model, report=report, _placed=all_placed)
 
 
@@ -82,13 +84,9 @@ def _chosen(done: Tensorized, patterns: list[str] | None) -> Callable[[Layer], b
         return lambda layer: True
     layers = [each.replacement.layer for each in done._placed] + dense_layers(done.model)
     names = [name for layer in layers for name in layer.names]
-    for pattern in patterns:
-        if not isinstance(pattern, str):
-            raise TypeError(f"a pattern is a str, not {type(pattern).__name__}")
-        if not any(fnmatchcase(name, pattern) for name in names):
-            there = ", ".join(map(shown, names[:8])) or "none that are large enough"
-            raise ValueError(f"no layer is called {shown(pattern)}: there are {there}")
-    return lambda layer: any(fnmatchcase(n, p) for n in layer.names for p in patterns)
+    none = "no layer is called {pattern}: those that are large enough are {names}"
+    chosen = set(matching(patterns, names, none=none))
+    return lambda layer: not chosen.isdisjoint(layer.names)
 
 
 def _quantized(subject: _Subject, wanted: Quantization, moments: Moments | None) -> Placed:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tncompile.files import json_value, umask
+from tncompile.files import bounded_text, json_text, json_value, new_folder, require_new
 from tncompile.tensorizing.replacing.placing import (
     QUANTIZED,
     Placed,
@@ -51,20 +48,16 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
 
     if model is not None and not is_reference(model):
         raise ValueError(f"a model is named as `module:callable`, not {model!r}")
-    target = Path(folder).absolute()
-    if target.is_symlink() or target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise ValueError(f"{folder} is there already: name a new folder")
+    require_new(folder)
     source = written_source(done._placed)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
+    with new_folder(folder) as temporary:
         _write(temporary / SOURCE, source)
         write_weights(done.model, temporary / WEIGHTS)
         quantized = written_weights(done._placed)
         config = {"version": VERSION, "model": model, QUANTIZED: quantized}
-        _write(temporary / CONFIG, _json(config))
+        _write(temporary / CONFIG, json_text(config))
         _write(temporary / f"{REPORT}.txt", repr(done.report) + "\n")
-        _write(temporary / f"{REPORT}.json", _json(done.report.to_dict()))
+        _write(temporary / f"{REPORT}.json", json_text(done.report.to_dict()))
         read, placed = _read(temporary, done._skeleton)
         require_equal(read, done.model)
         (temporary / NETWORKS).mkdir()
@@ -77,11 +70,6 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
                 _write(temporary / name, text)
             require_equal(_built(temporary), done.model)
             copy_companions(done.model, temporary)
-        temporary.chmod(0o777 & ~umask())
-        os.replace(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def load_model(
@@ -157,7 +145,7 @@ def _config(folder: Path) -> dict[str, object]:
     from tncompile.tensorizing.replacing.skeletons import is_reference
 
     try:
-        config = json_value(_text(folder / CONFIG))
+        config = json_value(bounded_text(folder / CONFIG, LARGEST_TEXT))
     except ValueError as error:
         raise ValueError(f"{CONFIG} is no JSON: {error}") from None
     if not isinstance(config, dict) or config.get("version") != VERSION:
@@ -175,7 +163,7 @@ def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
     from tncompile.tensorizing.rewriting.replacements import replacements
     from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
-    rewrite = Rewrite.loads(_text(folder / SOURCE))
+    rewrite = Rewrite.loads(bounded_text(folder / SOURCE, LARGEST_TEXT))
     weights = Weights(folder / WEIGHTS)
     found, _ = replacements(rewrite, original)
     asked = read_weights(_config(folder).get(QUANTIZED), found)
@@ -205,20 +193,5 @@ def _require_sizes(
             raise ValueError(f"{network.target} in {SOURCE} is larger than all of {WEIGHTS}")
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as stream:
-        content = stream.read(LARGEST_TEXT + 1)
-    if len(content) > LARGEST_TEXT:
-        raise ValueError(f"{path.name} is longer than {LARGEST_TEXT:,} bytes")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is no text in UTF-8") from None
-
-
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"

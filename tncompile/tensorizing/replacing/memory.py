@@ -45,16 +45,3 @@ def memory_needed(
             fit += ROOT_COPIES * (sums.inputs.numel() + sums.outputs.numel())
         fits.append(8 * fit)
     return copy + networks + max(fits)
-
-
-def written_bytes(count: float) -> str:
-    """A number of bytes as people read it.
-
-    >>> written_bytes(3 * 2**20)
-    '3.0 MiB'
-    """
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

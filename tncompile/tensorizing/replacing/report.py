@@ -66,6 +66,8 @@ class Report:
         return _finite(asdict(self))  # type: ignore[return-value]
 
     def __repr__(self) -> str:
+        from tncompile.planning.wording import columns_text
+
         head = ["layer", "kind", "network", "parameters", "now", "FLOPs", "error", "in its metric"]
         rows = [head]
         for row in self.rows:
@@ -80,9 +82,8 @@ class Report:
         rows.append(["the model", "", "", f"{self.before:,}", f"{self.after:,}", "", "", ""])
         if all(row.metric_error is None for row in self.rows):
             rows = [row[:-1] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [_aligned(row, widths) for row in rows]
-        lines.insert(1, "─" * len(_aligned(["x" * n for n in widths], widths)))
+        first, *body = [tuple(row) for row in rows]
+        lines = columns_text(first, body, WIDEST, 3).split("\n")
         lines.insert(-1, lines[1])
         lines.append(f"{self.bytes_before:,} bytes before, {self.bytes_after:,} now; {part}")
         lines += self._remarks()
@@ -105,17 +106,12 @@ class Report:
 LONGEST = 48
 """Characters of a network in the table."""
 
+WIDEST = 10_000
+"""Characters of a line: nothing else is cut, since the table goes into files, too."""
+
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _aligned(row: list[str], widths: list[int]) -> str:
-    cells = [
-        f"{cell:<{width}}" if place < 3 else f"{cell:>{width}}"
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def _finite(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tncompile.choosing import Choice, open_ranks
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tensorized:
     """What `tensorize` returns: `model`, the changed copy, and `report`, what became of each layer.
 
@@ -39,8 +39,14 @@ class Tensorized:
 
     model: nn.Module
     report: Report
-    _placed: tuple[Placed, ...] = field(repr=False)
-    _skeleton: nn.Module = field(repr=False)
+    _placed: tuple[Placed, ...]
+    _skeleton: nn.Module
+
+    def __repr__(self) -> str:
+        count = len(self.report.rows)
+        layers = f"{count:,} layer{'' if count == 1 else 's'} replaced"
+        size = f"{self.report.after:,} of {self.report.before:,} parameters"
+        return f"Tensorized({type(self.model).__name__}, {layers}, {size})"
 
     def save(self, folder: str | os.PathLike[str], *, model: str | None = None) -> None:
         """Write a folder that `load_model` reads: weights, networks, emitted Python, the report.
@@ -97,8 +103,10 @@ def tensorize(
     """
     from torch import nn
 
+    from tncompile.planning.wording import bytes_text
+    from tncompile.tensorizing.calibrating.calling import unchanged_weights
     from tncompile.tensorizing.replacing.copying import copied, skeleton
-    from tncompile.tensorizing.replacing.memory import memory_needed, written_bytes
+    from tncompile.tensorizing.replacing.memory import memory_needed
     from tncompile.tensorizing.resuming.fits import Fits
     from tncompile.tensorizing.rewriting.replacements import replacements
     from tncompile.tensorizing.rewriting.rewrite import read_rewrite
@@ -109,19 +117,21 @@ def tensorize(
         raise ValueError(f"tolerance is a relative error between 0 and 1, not {tolerance}")
     if moments is not None:
         require_of(moments, model)
-    found, kept = replacements(read_rewrite(rewrite), model)
+    with unchanged_weights(model):
+        found, kept = replacements(read_rewrite(rewrite), model)
     if memory_limit is not None and (needed := memory_needed(model, found, moments)) > memory_limit:
-        limit = written_bytes(memory_limit)
-        raise ValueError(f"about {written_bytes(needed)} are needed, the limit is {limit}")
+        limit = bytes_text(memory_limit)
+        raise ValueError(f"about {bytes_text(needed)} are needed, the limit is {limit}")
     fits = None if checkpoint is None else Fits.at(checkpoint)
     placed: list[Placed] = []
     rows: list[Row] = []
     for place, each in enumerate(found):
         if progress is not None:
             progress(place, len(found))
-        made, error, metric_error = _fitted(each, moments, seed, tolerance, fits)
+        with unchanged_weights(model):
+            made, error, metric_error = _fitted(each, moments, seed, tolerance, fits)
+            rows.append(_row(made, error, metric_error))
         placed.append(made)
-        rows.append(_row(made, error, metric_error))
     copy = copied(model, [each.standing() for each in placed], {})
     if progress is not None:
         progress(len(found), len(found))

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tncompile.language.resolved import Value
+from tncompile.tensorizing.calibrating.calling import unchanged_weights
 from tncompile.tensorizing.calibrating.layers import layer_of
 
 
@@ -61,6 +62,11 @@ def layers_of(model: nn.Module) -> list[list[Layer]]:
 
     Modules come before the raw parameter, in the order of the model.
     """
+    with unchanged_weights(model):
+        return _layers_of(model)
+
+
+def _layers_of(model: nn.Module) -> list[list[Layer]]:
     modules: dict[int, tuple[nn.Module, list[str]]] = {}
     holders: dict[int, tuple[nn.Parameter, list[tuple[str, str]]]] = {}
     for name, module in model.named_modules(remove_duplicate=False):

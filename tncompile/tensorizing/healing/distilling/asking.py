@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
 
 from tncompile.tensorizing.calibrating.calling import called, first_tensor
+from tncompile.tensorizing.calibrating.patterns import matching
 
 Output = Callable[[nn.Module, Any], torch.Tensor]
 
@@ -88,13 +88,9 @@ def split(
 
 def layers_of(model: nn.Module, small: nn.Module, patterns: Sequence[str]) -> list[str]:
     """The names of modules that both models have."""
-    given = [patterns] if isinstance(patterns, str) else list(patterns)
     ours = {name for name, _ in small.named_modules()}
     names = [name for name, _ in model.named_modules() if name and name in ours]
-    for pattern in given:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"no module of both models is called {pattern}")
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in given)]
+    return matching(patterns, names, none="no module of both models is called {pattern}")
 
 
 def integers(batch: object) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
+
+from tncompile.tensorizing.calibrating.patterns import matching
 
 WARMUP = 0.05
 """The part of a training over which the rate grows."""
@@ -45,15 +46,8 @@ def trained(model: nn.Module, patterns: Sequence[str] | None) -> dict[str, nn.Pa
         if each.requires_grad and (each.is_floating_point() or each.is_complex())
     }
     if patterns is not None:
-        given = [patterns] if isinstance(patterns, str) else list(patterns)
-        for pattern in given:
-            if not any(fnmatchcase(name, pattern) for name in named):
-                raise ValueError(f"no parameter that can be trained is called {pattern}")
-        named = {
-            name: each
-            for name, each in named.items()
-            if any(fnmatchcase(name, pattern) for pattern in given)
-        }
+        none = "no parameter that can be trained is called {pattern}"
+        named = {name: named[name] for name in matching(patterns, list(named), none=none)}
     if not named:
         raise ValueError("the model has no parameter that can be trained: all are frozen")
     if any(each.is_complex() for each in named.values()):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tncompile.tensorizing.calibrating.calling import digest, undisturbed
+from tncompile.tensorizing.calibrating.calling import digest, require_batches, undisturbed
 from tncompile.tensorizing.healing.distilled import Distilled, Evaluation
 from tncompile.tensorizing.healing.distilling.asking import (
     Answer,
@@ -58,6 +58,7 @@ def run_distill(
     if not isinstance(small, Tensorized | nn.Module):
         kind = type(small).__name__
         raise TypeError(f"small is what tncompile.tensorize returns or an nn.Module, not {kind}")
+    require_batches("data", data)
     batches, held = split(list(data), held_out, settings.seed)
     names = layers_of(model, small.model if isinstance(small, Tensorized) else small, layers)
     tensorized: Tensorized | None = None

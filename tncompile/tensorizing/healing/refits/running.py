@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tncompile.tensorizing.calibrating.calling import called, undisturbed
+from tncompile.tensorizing.calibrating.calling import called, require_batches, undisturbed
 from tncompile.tensorizing.calibrating.layers import Layer, layer_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.calibrating.patches import rows_of
@@ -69,6 +69,7 @@ def run_refit(
     _require(model, done, damping, memory_limit)
     if moments is not None:
         require_of(moments, model)
+    require_batches("data", data)
     batches = list(data)
     if not batches:
         raise ValueError("there are no batches")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tncompile.tensorizing.calibrating.patterns import matching
 from tncompile.tensorizing.healing.refits.passes import is_sum, other_place
 
 
@@ -163,12 +163,7 @@ def _stops(order: list[_Met], unreached: list[str], wanted: list[str]) -> Seen:
 
 
 def _matching(writing: list[str], patterns: Sequence[str]) -> list[str]:
-    given = [patterns] if isinstance(patterns, str) else list(patterns)
-    for pattern in given:
-        if not any(fnmatchcase(name, pattern) for name in writing):
-            shown = ", ".join(writing[:8]) or "none"
-            raise ValueError(
-                f"the output of no layer {pattern!r} is added to what was there before: that of"
-                f" {shown} is"
-            )
-    return [name for name in writing if any(fnmatchcase(name, pattern) for pattern in given)]
+    none = (
+        "the output of no layer '{pattern}' is added to what was there before: that of {names} is"
+    )
+    return matching(patterns, writing, none=none)
