@@ -154,7 +154,10 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     original, clock = table.original, Clock()
     limit = int(part * original.parameters)
     with clock.running():
-        found = tncompile.allocate(original.model, {"params": limit}, moments=moments)
+        share = chosen.share * part
+        found = tncompile.allocate(
+            original.model, {"params": limit}, moments=moments, embedding_share=share
+        )
         done = tncompile.tensorize(original.model, found.rewrite, moments=moments)
     report = done.report
     table.add("two-sided, one threshold", done.model, report.after, report.bytes_after, clock)
@@ -207,6 +210,9 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, default=0.004, help="of distillation")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
+    parser.add_argument(
+        "--share", type=float, default=0.8, help="what the table keeps, in parts of the budget"
+    )
     parser.add_argument("--refit", type=float, default=0.5, help="the part of the calibration")
     parser.add_argument("--rows", choices=("ours", "baselines", "both"), default="both")
     chosen = parser.parse_args(arguments)
