@@ -1,6 +1,6 @@
 """A convolutional classifier of digits, made smaller by several networks, judged by `compare`.
 
-python -m benchmarks.studies digits [--quick] [PART…]: the 8 × 8 digits of scikit-learn, 1,257 to
+python -m benchmarks.studies digits [--quick] [--budget PART]: the 8 × 8 digits of scikit-learn, 1,257 to
 train on and 540 to judge by. Four convolutions and a hidden layer; the first convolution and the
 last layer stay dense. Every row has as many parameters as its budget, the whole model counted, and
 is judged as it was fitted, and after some epochs on the training data. A dense network of fewer
@@ -9,6 +9,7 @@ channels, trained as long as the original, stands beside them.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import sys
 import time
@@ -21,30 +22,13 @@ from torch import nn
 from torch.nn import functional
 
 import tncompile
+from benchmarks.studies.methods import LOW_RANK_CONVOLUTION as LOW_RANK
 from tncompile import Metric, Moments, Verdict
 
 BUDGETS = (0.5, 0.25, 0.1)
 EPOCHS, HEALING = 20, 4
 BATCH = 64
 TRAINED = 1257
-
-LOW_RANK = """
-network LowRankConv(
-  in_channels: int, out_channels: int, kernel_size: int[axes] = [3, 3], rank: int = 8,
-  padding: int[axes] = 0, with_bias: bool = true,
-) {
-  window h[a in 0..axes] = conv(size = kernel_size[a], padding = padding[a])
-  index  i = in_channels, o = out_channels
-  bond   r = rank
-  input  x(..., i, h[*].in)
-  tensor K(r, i, h[*].kernel)
-  tensor V(o, r)
-  bias   c(o) if with_bias
-  output y(..., o, h[*].out)
-}
-"""
-"""The matrix (outputs, inputs × kernel) of low rank: a convolution to fewer channels, then one of
-kernel length 1 (Jaderberg, Vedaldi and Zisserman, 2014, have the same along one axis)."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +225,12 @@ def rows(quick: bool, budgets: Sequence[float]) -> Iterator[str]:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print a table for each part of the parameters (0.5, 0.25, 0.1). `--quick`: few epochs."""
-    budgets = tuple(float(each) for each in arguments if each != "--quick") or BUDGETS
-    torch.set_num_threads(1)
-    for line in rows("--quick" in arguments, budgets):
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies digits")
+    parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
+    parser.add_argument("--quick", action="store_true", help="few epochs")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(chosen.threads)
+    for line in rows(chosen.quick, tuple(chosen.budget or BUDGETS)):
         print(line, flush=True)

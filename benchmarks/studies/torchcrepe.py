@@ -21,6 +21,7 @@ from torch.nn import functional
 
 import tncompile
 from benchmarks.measuring import settle_allocator
+from benchmarks.studies.methods import LOW_RANK_CONVOLUTION
 from benchmarks.studies.texts import files
 from tncompile import Moments, Tensorized
 
@@ -33,23 +34,6 @@ RIGHT = 50.0  # cents
 
 NOISE: tuple[float | None, ...] = (None, 20.0, 10.0, 0.0)  # signal to noise in dB
 CALIBRATION, SCORED = 256, 300  # frames: of all, and for each level of noise
-
-LOW_RANK = """
-network LowRankConv(
-  in_channels: int, out_channels: int, kernel_size: int[axes], rank: int,
-  stride: int[axes] = 1, padding: int[axes] = 0, with_bias: bool = true,
-) {
-  window h[a in 0..axes] = conv(size = kernel_size[a], stride = stride[a], padding = padding[a])
-  index  i = in_channels, o = out_channels
-  bond   r = rank
-  input  x(..., i, h[*].in)
-  tensor K(r, i, h[*].kernel)
-  tensor V(o, r)
-  bias   c(o) if with_bias
-  output y(..., o, h[*].out)
-}
-"""
-"""The matrix (outputs, inputs × kernel) of low rank."""
 
 
 class Crepe(nn.Module):
@@ -218,7 +202,7 @@ def low_rank(model: Crepe, part: float) -> Tensorized:
             kind = "conv" if isinstance(module, nn.Conv1d) else "linear"
             block = "LowRankConv" if kind == "conv" else "LowRank"
             lines.append(f'  {kind} "{name}" -> {block}(rank = {rank})')
-    text = 'import "std/linear.tn" { LowRank }\n' + LOW_RANK
+    text = 'import "std/linear.tn" { LowRank }\n' + LOW_RANK_CONVOLUTION
     text += "rewrite Uniform {\n" + "\n".join(lines) + "\n}\n"
     return tncompile.tensorize(model, tncompile.Rewrite.loads(text))
 
@@ -230,7 +214,9 @@ def loss(found: torch.Tensor, wanted: torch.Tensor, batch: object) -> torch.Tens
 
 def run(arguments: Sequence[str]) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks.studies torchcrepe", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies torchcrepe", description=__doc__
+    )
     parser.add_argument("--model", choices=[*CHANNELS], default="full")
     parser.add_argument("--budget", type=float, action="append", help="a part; may be repeated")
     parser.add_argument("--minutes", type=float, default=10.0, help="of distillation; 0 for none")
