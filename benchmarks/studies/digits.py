@@ -1,10 +1,10 @@
 """A convolutional classifier of digits, made smaller by several networks, judged by `compare`.
 
-python -m benchmarks.studies digits [--quick] [--budget PART]: the 8 × 8 digits of scikit-learn, 1,257 to
-train on and 540 to judge by. Four convolutions and a hidden layer; the first convolution and the
-last layer stay dense. Every row has as many parameters as its budget, the whole model counted, and
-is judged as it was fitted, and after some epochs on the training data. A dense network of fewer
-channels, trained as long as the original, stands beside them.
+`python -m benchmarks.studies digits [--quick] [--budget PART]`: the 8 × 8 digits of scikit-learn,
+1,257 to train on and 540 to judge by. Four convolutions and a hidden layer; the first convolution
+and the last layer stay dense. Every row has as many parameters as its budget, the whole model
+counted, and is judged as it was fitted, and after some epochs on the training data. A dense network
+of fewer channels, trained as long as the original, stands beside them.
 """
 
 from __future__ import annotations
