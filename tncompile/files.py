@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -94,6 +95,23 @@ def json_text(value: object) -> str:
     }
     """
     return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def without_infinity(value: object) -> object:
+    """A value of JSON in which NaN and infinity, which it does not have, are None.
+
+    >>> without_infinity({"error": [0.5, float("nan")]})
+    {'error': [0.5, None]}
+    """
+    match value:
+        case dict():
+            return {key: without_infinity(each) for key, each in value.items()}
+        case list() | tuple():
+            return [without_infinity(each) for each in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def json_value(text: str | bytes) -> object:

@@ -37,3 +37,22 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor],
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{os.fspath(path)} is no whole file of safetensors: {error}") from None
+
+
+def require_same(read: Mapping[str, torch.Tensor], written: Mapping[str, torch.Tensor]) -> None:
+    """RuntimeError unless what is read again is what was written, to the bit."""
+    for key, tensor in written.items():
+        other = read.get(key)
+        if other is None or other.dtype != tensor.dtype or not _same_bits(other, tensor):
+            raise RuntimeError(f"{key!r} is not what it was when it is read again")
+    if len(read) != len(written):
+        raise RuntimeError("what is read again has more tensors than there were")
+
+
+def _same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
+    if first.shape != second.shape:
+        return False
+    pair = (
+        t.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8) for t in (first, second)
+    )
+    return torch.equal(*pair)

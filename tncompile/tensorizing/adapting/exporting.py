@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from tncompile.files import json_text, new_folder
-from tncompile.tensorizing.adapting.folders import require_same
 from tncompile.tensorizing.adapting.hosts import Host, host_of, low_rank
 from tncompile.tensorizing.adapting.layers import AdaptedLayer, Setting
 from tncompile.tensorizing.adapting.merging import difference
@@ -18,7 +17,7 @@ from tncompile.tensorizing.adapting.networks import again
 from tncompile.tensorizing.adapting.records import saved_tensors
 from tncompile.tensorizing.adapting.targets import modules_of
 from tncompile.tensorizing.rewriting.rewrite import shown
-from tncompile.tensorizing.storing import read_tensors, write_tensors
+from tncompile.tensorizing.storing import read_tensors, require_same, write_tensors
 
 if TYPE_CHECKING:
     from tncompile.tensorizing.adapting.adapted import Adapted

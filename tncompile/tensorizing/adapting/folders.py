@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tncompile.files import bounded_text, json_text, json_value, new_folder
 from tncompile.tensorizing.rewriting.rewrite import shown
+from tncompile.tensorizing.storing import read_tensors, require_same, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +31,6 @@ LARGEST_TEXT = 2**24
 
 def write_adapter(adapted: Adapted, folder: str | os.PathLike[str]) -> None:
     """What `Adapted.save` does."""
-    from tncompile.tensorizing.storing import read_tensors, write_tensors
-
     source, layers = _written(adapted)
     config = {
         "version": VERSION,
@@ -46,16 +45,6 @@ def write_adapter(adapted: Adapted, folder: str | os.PathLike[str]) -> None:
         write_tensors(path / WEIGHTS, state, {"format": "pt"})
         read, _ = read_tensors(path / WEIGHTS)
         require_same(read, state)
-
-
-def require_same(read: Mapping[str, torch.Tensor], written: Mapping[str, torch.Tensor]) -> None:
-    """RuntimeError unless a file that is read again has what was written, to the bit."""
-    import torch
-
-    for key, tensor in written.items():
-        ours = (each.contiguous().reshape(-1).view(torch.uint8) for each in (read[key], tensor))
-        if read[key].dtype != tensor.dtype or not torch.equal(*ours):
-            raise RuntimeError(f"{key!r} is not what it was when it is read again")
 
 
 def _written(adapted: Adapted) -> tuple[str, dict[str, object]]:
@@ -108,7 +97,6 @@ class Read(NamedTuple):
 def read_adapter(model: nn.Module, folder: str | os.PathLike[str]) -> Read:
     """What `load_adapter` puts beside the layers of a model, all of it checked."""
     from tncompile.tensorizing.adapting.targets import saved_modules
-    from tncompile.tensorizing.storing import read_tensors
 
     path = Path(folder)
     layers, names = _config(path)

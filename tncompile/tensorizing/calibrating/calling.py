@@ -59,35 +59,33 @@ def digest(seed: int, batch: object) -> int:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """The model as it is used, not as it is trained; it and all generators are as before, then."""
-    modes = [(module, module.training) for module in model.modules()]
-    with own_random():
-        for module, _ in modes:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+def kept_modes(modules: Iterable[nn.Module], *, training: bool) -> Iterator[None]:
+    """Modules in one mode; theirs are as before, then."""
+    modes = [(module, module.training) for module in modules]
+    for module, _ in modes:
+        module.training = training
+    try:
+        yield
+    finally:
+        for module, before in modes:
+            module.training = before
 
 
 @contextmanager
-def unchanged_weights(model: nn.Module) -> Iterator[None]:
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """The model as it is used, not as it is trained; it and all generators are as before, then."""
+    with own_random(), kept_modes(model.modules(), training=False):
+        yield
+
+
+def unchanged_weights(model: nn.Module) -> AbstractContextManager[None]:
     """Weights under a parametrization are read without changing what it keeps.
 
     `spectral_norm` takes a step of its power iteration whenever a weight is read in training mode.
     Modes are those of before afterwards, so copies are to be made outside of the body.
     """
     lists = (each for each in model.modules() if isinstance(each, ParametrizationList))
-    modes = [(part, part.training) for each in lists for part in each.modules()]
-    for part, _ in modes:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    return kept_modes([part for each in lists for part in each.modules()], training=False)
 
 
 def require_values(model: nn.Module) -> None:

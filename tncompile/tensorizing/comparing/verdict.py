@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from tncompile.files import without_infinity
 from tncompile.notebook import as_html
 from tncompile.tensorizing.comparing.lines import LayerLine, Line
 from tncompile.tensorizing.comparing.requirements import Kind
@@ -77,7 +78,7 @@ class Verdict:
         ('ACCEPT', 'cosine')
         """
         found = {"verdict": self.word, **asdict(self)}
-        return _finite(found)  # type: ignore[return-value]
+        return without_infinity(found)  # type: ignore[return-value]
 
     def markdown(self) -> str:
         """The measured numbers as a table of Markdown.
@@ -116,19 +117,6 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
-
-
-def _finite(value: object) -> object:
-    """A value without numbers that JSON does not have."""
-    match value:
-        case dict():
-            return {key: _finite(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_finite(each) for each in value]
-        case float() if not math.isfinite(value):
-            return None
-        case _:
-            return value
 
 
 def _line_table(lines: Sequence[Line]) -> str:

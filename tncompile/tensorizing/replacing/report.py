@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
+from tncompile.files import without_infinity
 from tncompile.notebook import as_html
 from tncompile.tensorizing.rewriting.rewrite import shown
 
@@ -63,7 +63,7 @@ class Report:
         >>> sorted(done.report.to_dict())[:3]
         ['after', 'before', 'bytes_after']
         """
-        return _finite(asdict(self))  # type: ignore[return-value]
+        return without_infinity(asdict(self))  # type: ignore[return-value]
 
     def __repr__(self) -> str:
         from tncompile.planning.wording import columns_text
@@ -112,16 +112,3 @@ WIDEST = 10_000
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _finite(value: object) -> object:
-    """A value without numbers that JSON does not have."""
-    match value:
-        case dict():
-            return {key: _finite(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_finite(each) for each in value]
-        case float() if not math.isfinite(value):
-            return None
-        case _:
-            return value

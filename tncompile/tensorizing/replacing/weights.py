@@ -11,7 +11,7 @@ from torch import nn
 
 from tncompile.files import json_value
 from tncompile.tensorizing.rewriting.rewrite import shown
-from tncompile.tensorizing.storing import read_tensors, write_tensors
+from tncompile.tensorizing.storing import read_tensors, require_same, write_tensors
 
 TIED = "tied"
 """The entry of the metadata that has the keys of tied tensors, by key: JSON of an object."""
@@ -106,19 +106,4 @@ def _differences(
 
 def require_equal(found: nn.Module, wanted: nn.Module) -> None:
     """RuntimeError unless two models have the same state, to the bit."""
-    ours, theirs = found.state_dict(), wanted.state_dict()
-    for key, value in theirs.items():
-        other = ours.get(key)
-        if other is None or other.dtype != value.dtype or not _same_bits(other, value):
-            raise RuntimeError(f"{key!r} is not what it was when it is read again")
-    if len(ours) != len(theirs):
-        raise RuntimeError("what is read again has more tensors than there were")
-
-
-def _same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
-    if first.shape != second.shape:
-        return False
-    pair = (
-        t.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8) for t in (first, second)
-    )
-    return torch.equal(*pair)
+    require_same(found.state_dict(), wanted.state_dict())
