@@ -233,6 +233,9 @@ def test_names_that_end_others_are_written_as_a_pattern(tmp_path: Path) -> None:
     assert config["target_modules"] == "q"
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning"
+)  # PEFT asks
 def test_peft_reads_it(tmp_path: Path) -> None:
     """It runs where transformers and PEFT are installed."""
     transformers = pytest.importorskip("transformers")
