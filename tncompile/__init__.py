@@ -26,6 +26,7 @@ from tncompile.tensorizing.calibrating.calibrate import calibrate
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.comparing.compare import compare
 from tncompile.tensorizing.comparing.verdict import Verdict
+from tncompile.tensorizing.fitting.result import Fit
 from tncompile.tensorizing.healing.distill import distill
 from tncompile.tensorizing.healing.distilled import Distilled
 from tncompile.tensorizing.healing.refit import refit
@@ -36,7 +37,6 @@ from tncompile.tensorizing.quantizing.quantize import quantize
 from tncompile.tensorizing.replacing.folders import load_model
 from tncompile.tensorizing.replacing.report import Report
 from tncompile.tensorizing.replacing.tensorized import Tensorized, tensorize
-from tncompile.tensorizing.result import Fit
 from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
 __version__ = "0.1.0"

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
     from tncompile.simulation.modes import Mode
-    from tncompile.tensorizing.fit import Effort
+    from tncompile.tensorizing.fitting.fit import Effort
+    from tncompile.tensorizing.fitting.result import Fit
     from tncompile.tensorizing.moments import Metric
-    from tncompile.tensorizing.result import Fit
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
@@ -284,7 +284,7 @@ class Architecture(Instantiated):
         >>> arch.module(search="fast").load_state_dict(found.state_dict)
         <All keys matched successfully>
         """
-        from tncompile.tensorizing.fit import fit_network
+        from tncompile.tensorizing.fitting.fit import fit_network
 
         network = self.network
         frozen: dict[str, torch.Tensor] = {}

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.planning.paths.optimizers import Progress
-    from tncompile.tensorizing.fit import Effort
+    from tncompile.tensorizing.fitting.fit import Effort
+    from tncompile.tensorizing.fitting.result import Fit
     from tncompile.tensorizing.moments import Metric
-    from tncompile.tensorizing.result import Fit
 
 RANKS = (
     *("ranks", "rank", "in_ranks", "out_ranks", "in_rank", "out_rank", "kernel_ranks"),
@@ -231,7 +231,7 @@ def _by_singular_values(
     What singular values promise is the sum of all that cuts leave out. A fit gains on that, so
     splits of more are tried, too: those from which on it does not reach the tolerance are left.
     """
-    from tncompile.tensorizing.ranks import cuts_of
+    from tncompile.tensorizing.fitting.ranks import cuts_of
 
     network = ranked.made(2).network
     cuts = cuts_of(network, weight, choice.metric, choice.inputs, tolerance)

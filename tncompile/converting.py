@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.fitting.result import Fit
     from tncompile.tensorizing.moments import Metric
-    from tncompile.tensorizing.result import Fit
     from tncompile.typed import TensorNetworkModule
 
 

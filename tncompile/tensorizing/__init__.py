@@ -1,1 +1,1 @@
-"""Weights that are there, onto networks: `fit` and what it is made of."""
+"""Weights and models that are trained already, onto networks: one room a step of the way."""

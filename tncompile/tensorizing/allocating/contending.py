@@ -13,7 +13,7 @@ from tncompile.spec import load
 from tncompile.tensorizing.allocating.options import Option
 from tncompile.tensorizing.allocating.subjects import Subject, as_layer
 from tncompile.tensorizing.allocating.timing import Clock
-from tncompile.tensorizing.fit import Effort
+from tncompile.tensorizing.fitting.fit import Effort
 
 LOW_RANK = "LowRank"
 

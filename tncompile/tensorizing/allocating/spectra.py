@@ -8,9 +8,9 @@ import torch
 
 from tncompile.network.model import TensorNetwork
 from tncompile.spec import load
-from tncompile.tensorizing.metric import seen
+from tncompile.tensorizing.fitting.metric import seen
+from tncompile.tensorizing.fitting.posing import posed, whole_metric
 from tncompile.tensorizing.moments import Metric
-from tncompile.tensorizing.posing import posed, whole_metric
 
 
 def seen_weight(weight: torch.Tensor, metric: Metric | None) -> torch.Tensor:

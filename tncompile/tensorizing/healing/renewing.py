@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from tncompile.tensorizing.balancing import balanced
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.fitting.balancing import balanced
+from tncompile.tensorizing.fitting.product import product_of, weight_axes
 from tncompile.tensorizing.moments import Metric
-from tncompile.tensorizing.product import product_of, weight_axes
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
 

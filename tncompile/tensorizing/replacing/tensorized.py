@@ -12,9 +12,9 @@ from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
+from tncompile.tensorizing.fitting.result import Fit
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
 from tncompile.tensorizing.replacing.report import Report, Row
-from tncompile.tensorizing.result import Fit
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from tncompile.language.resolving.arguments import Matched, called_name
 from tncompile.language.syntax import tree
 from tncompile.network.features import features
 from tncompile.spec import instantiated
-from tncompile.tensorizing.product import weight_axes
+from tncompile.tensorizing.fitting.product import weight_axes
+from tncompile.tensorizing.fitting.target import weight_shapes, written_shape
 from tncompile.tensorizing.rewriting.layers import Layer
 from tncompile.tensorizing.rewriting.matching import match
 from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, shown
-from tncompile.tensorizing.target import weight_shapes, written_shape
 
 _SETTINGS = ("stride", "padding", "dilation", "groups", "padding_mode")
 

@@ -17,10 +17,10 @@ from itertools import combinations
 
 import torch
 
-from tncompile.tensorizing.peeling import peel
-from tncompile.tensorizing.pencils import LARGEST, MOST_FACTORS
-from tncompile.tensorizing.product import Product, Values
-from tncompile.tensorizing.target import Problem
+from tncompile.tensorizing.fitting.peeling import peel
+from tncompile.tensorizing.fitting.pencils import LARGEST, MOST_FACTORS
+from tncompile.tensorizing.fitting.product import Product, Values
+from tncompile.tensorizing.fitting.target import Problem
 
 MIXTURES = 4
 """How many mixtures of slices say which eigenvectors belong together."""

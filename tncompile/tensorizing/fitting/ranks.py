@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.environments import Legs
-from tncompile.tensorizing.metric import seen
+from tncompile.tensorizing.fitting.environments import Legs
+from tncompile.tensorizing.fitting.metric import seen
+from tncompile.tensorizing.fitting.peeling import can_peel
+from tncompile.tensorizing.fitting.posing import posed, whole_metric
+from tncompile.tensorizing.fitting.product import Product
+from tncompile.tensorizing.fitting.target import Problem
 from tncompile.tensorizing.moments import Metric
-from tncompile.tensorizing.peeling import can_peel
-from tncompile.tensorizing.posing import posed, whole_metric
-from tncompile.tensorizing.product import Product
-from tncompile.tensorizing.target import Problem
 
 LARGEST_GRAM = 1e-5
 """Above this error singular values come from eigenvalues of A Aᴴ, which lose half of the digits."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Literal, get_args
 
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.als import Sweeps
-from tncompile.tensorizing.balancing import balanced
-from tncompile.tensorizing.blocks import separated
-from tncompile.tensorizing.environments import multiply_adds
-from tncompile.tensorizing.metric import Seen, seen
+from tncompile.tensorizing.fitting.als import Sweeps
+from tncompile.tensorizing.fitting.balancing import balanced
+from tncompile.tensorizing.fitting.blocks import separated
+from tncompile.tensorizing.fitting.environments import multiply_adds
+from tncompile.tensorizing.fitting.metric import Seen, seen
+from tncompile.tensorizing.fitting.peeling import can_peel, peel
+from tncompile.tensorizing.fitting.pencils import diagonalized
+from tncompile.tensorizing.fitting.polish import CHUNK, Polish, Preconditioner
+from tncompile.tensorizing.fitting.posing import posed, whole_metric
+from tncompile.tensorizing.fitting.product import Values
+from tncompile.tensorizing.fitting.result import Fit, Step
+from tncompile.tensorizing.fitting.target import Problem
 from tncompile.tensorizing.moments import Metric
-from tncompile.tensorizing.peeling import can_peel, peel
-from tncompile.tensorizing.pencils import diagonalized
-from tncompile.tensorizing.polish import CHUNK, Polish, Preconditioner
-from tncompile.tensorizing.posing import posed, whole_metric
-from tncompile.tensorizing.product import Values
-from tncompile.tensorizing.result import Fit, Step
-from tncompile.tensorizing.target import Problem
 
 Progress = Callable[[int, int], None]
 
@@ -33,6 +33,10 @@ QUICK_SWEEPS = 2
 
 EXACT = 1e-8
 """A relative error that counts as none: less than what float32 rounds off."""
+
+EQUAL = 1e-7
+"""Errors of two starts that differ by less than this part are the same minimum: the first start
+is kept, so that rounding, which differs from run to run, does not choose."""
 
 RANDOM_STARTS = 2
 """Random starts where peeling is not exact; one more where nothing can be peeled or in swamps."""
@@ -127,6 +131,7 @@ class _Search:
         self.problem = plain if view is None else view.problem
         self.generator = torch.Generator().manual_seed(seed)
         self.best: Values = {}
+        self._best_start: _Start | None = None
         self.error = float("inf")
         self.bound: float | None = None
         self.method = ""
@@ -166,8 +171,7 @@ class _Search:
         for start in starts:
             if not self._reached:
                 self._tried(start)
-        starts.sort(key=lambda start: start.error)
-        for place, start in enumerate(starts):
+        for place, start in enumerate(_nearest_first(starts)):
             near = self.error < NEAR and not self._quick
             if not self._reached and (place == 0 or self._cheap or near):
                 self._finished(start)
@@ -273,14 +277,26 @@ class _Search:
         return partial(self._sweeps.turn, rough=ROUGH_IN_SWAMPS if self._swampy else ROUGH)
 
     def _keep(self, start: _Start) -> None:
-        if start.error < self.error or not self.best:
-            self.best, self.error = dict(start.values), start.error
+        least = self.error if start is self._best_start else self.error * (1 - EQUAL)
+        if start.error < least or self._best_start is None:
+            self.best, self.error, self._best_start = dict(start.values), start.error, start
             self.method = ", ".join(start.methods)
 
     def _report(self, start: _Start, method: str, error: float) -> None:
         self.history.append(Step(start.name, method, error))
         self._done = min(self._done + 1, self._total)
         self._progress(self._done, self._total)
+
+
+def _nearest_first(starts: Iterable[_Start]) -> list[_Start]:
+    """Starts by their errors; those that are equal up to rounding stay as they came."""
+    ordered: list[_Start] = []
+    for start in starts:
+        place = len(ordered)
+        while place and start.error < ordered[place - 1].error * (1 - EQUAL):
+            place -= 1
+        ordered.insert(place, start)
+    return ordered
 
 
 def _origin(start: str) -> str:

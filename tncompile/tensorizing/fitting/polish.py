@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import torch
 
-from tncompile.tensorizing.product import Values
-from tncompile.tensorizing.target import Problem
+from tncompile.tensorizing.fitting.product import Values
+from tncompile.tensorizing.fitting.target import Problem
 
 CHUNK = 20
 """Iterations after which it is asked whether they gain enough."""

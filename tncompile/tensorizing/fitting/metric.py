@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tncompile.tensorizing.environments import Legs, contract
+from tncompile.tensorizing.fitting.environments import Legs, contract
+from tncompile.tensorizing.fitting.product import Factor, Product, Side, Values, WeightAxis
+from tncompile.tensorizing.fitting.target import Problem
 from tncompile.tensorizing.moments import Metric
-from tncompile.tensorizing.product import Factor, Product, Side, Values, WeightAxis
-from tncompile.tensorizing.target import Problem
 
 
 @dataclass(frozen=True)
