@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import networkx
@@ -106,9 +107,15 @@ def statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
         yield from statements(node)
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The modules that code imports when it runs."""
-    for statement in statements(tree):
+@cache
+def imports(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The imports of a file that run; each file is read once for all tests."""
+    return tuple(statements(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports when it runs."""
+    for statement in imports(path):
         if isinstance(statement, ast.Import):
             yield from (each.name for each in statement.names)
         elif statement.module is not None:
@@ -121,16 +128,18 @@ def room(parts: Sequence[str]) -> str:
     return next((name for name in names if name in ROOMS), parts[0])
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path: Path) -> None:
-    own = room(path.relative_to(PACKAGE).with_suffix("").parts)
-    if own not in ROOMS:
-        return
-    here = ROOMS.index(own)
-    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
-        parts = name.split(".")
-        if parts[0] == "tncompile" and len(parts) > 1 and room(parts[1:]) in ROOMS:
-            assert ROOMS.index(room(parts[1:])) <= here, f"{name} comes after {own}"
+def test_imports_go_one_way() -> None:
+    wrong: list[str] = []
+    for path in modules():
+        own = room(path.relative_to(PACKAGE).with_suffix("").parts)
+        if own not in ROOMS:
+            continue
+        for name in imported(path):
+            parts = name.split(".")
+            known = parts[0] == "tncompile" and len(parts) > 1 and room(parts[1:]) in ROOMS
+            if known and ROOMS.index(room(parts[1:])) > ROOMS.index(own):
+                wrong.append(f"{path.relative_to(PACKAGE)}: {name} comes after {own}")
+    assert wrong == []
 
 
 def name_of(path: Path) -> str:
@@ -144,7 +153,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     names = {name_of(path) for path in modules()}
     graph = networkx.DiGraph()
     for path in modules():
-        for statement in statements(ast.parse(path.read_text(encoding="utf-8"))):
+        for statement in imports(path):
             if isinstance(statement, ast.Import):
                 graph.add_edges_from((name_of(path), each.name) for each in statement.names)
                 continue
@@ -157,15 +166,17 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert [part for part in cycles if len(part) > 1] == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_third_parties_are_met_in_one_place(path: Path) -> None:
-    here = str(path.relative_to(PACKAGE).as_posix())
-    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
-        owners = THIRD_PARTIES.get(name.split(".")[0])
-        fits = owners is None or any(
-            here == owner or here.startswith(f"{owner}/") for owner in owners
-        )
-        assert fits, f"{name} is imported outside of {owners}"
+def test_third_parties_are_met_in_one_place() -> None:
+    wrong: list[str] = []
+    for path in modules():
+        here = str(path.relative_to(PACKAGE).as_posix())
+        for name in imported(path):
+            owners = THIRD_PARTIES.get(name.split(".")[0])
+            if owners is not None and not any(
+                here == owner or here.startswith(f"{owner}/") for owner in owners
+            ):
+                wrong.append(f"{here}: {name} is imported outside of {owners}")
+    assert wrong == []
 
 
 def test_no_rooms_without_a_meaning() -> None:

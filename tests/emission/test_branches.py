@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import pickle
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tncompile
 from tests.support.branching import BRANCHING, Branching, branches
 from tests.support.capabilities import CAPABILITIES, Capability, close
-from tests.support.emitted import ruff, run_alone
+from tests.support.emitted import run_alone
 from tests.support.modules import tensors
 from tncompile.compiler import norm_program
 from tncompile.emission import emit
@@ -45,6 +41,8 @@ def named(name: str) -> Branching:
         and capability.applies(subject)
         # In bfloat16 a tree at random loses more of a logarithm than planned ones do.
         and (capability.title, str(subject)) != ("autocast", "Log")
+        # ONNX begins with what is exported, which has no branches left: two are enough.
+        and (capability.title != "ONNX" or str(subject) in ("MPO", "Log"))
     ],
 )
 @pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
@@ -218,61 +216,7 @@ def test_gradients_are_settled_in_training_and_not_in_the_folded_twin() -> None:
     assert "_contiguous_grad(" not in twin
 
 
-# ── processes ──────────────────────────────────────────────────────────────────────────────────
-
-READ_AGAIN = """
-import pickle, sys, torch
-for module, inputs, due in pickle.load(open(sys.argv[1], "rb")):
-    with torch.no_grad():
-        made = module(*inputs)
-    made, due = (made, due) if isinstance(due, tuple) else ((made,), (due,))
-    if all((a - b).abs().max() < 1e-6 for a, b in zip(made, due)):
-        print(type(module).__name__)
-"""
-
-
-def pickled() -> Iterator[tuple[nn.Module, list[Tensor], object]]:
-    """Modules and their folded twins, inputs, outputs."""
-    for subject in BRANCHING:
-        module, inputs = subject.module(), sizes(subject, 3)
-        for held in (module, module.fold()):
-            with torch.no_grad():
-                yield held, inputs, held(*inputs)
-
-
-def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path) -> None:
-    file = tmp_path / "modules.pickle"
-    written = list(pickled())
-    file.write_bytes(pickle.dumps(written))
-    done = subprocess.run(
-        [sys.executable, "-c", READ_AGAIN, str(file)], capture_output=True, text=True, timeout=240
-    )
-    assert done.stdout.split() == [type(held).__name__ for held, _, _ in written], done.stderr
-
-
 # ── the text ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_source_is_clean(tmp_path: Path) -> None:
-    for subject in BRANCHING:
-        path = tmp_path / f"{str(subject).lower()}.py"
-        path.write_text(subject.generated.source, encoding="utf-8")
-    (tmp_path / "ruff.toml").write_text(
-        'line-length = 100\ntarget-version = "py311"\n[lint]\n'
-        'select = ["E", "F", "I", "B", "UP", "C4", "SIM", "RUF", "W"]\n'
-        'ignore = ["E741", "RUF001", "RUF002", "RUF003"]\n',
-        encoding="utf-8",
-    )
-    assert not ruff(tmp_path, "format", "--diff")
-    assert not ruff(tmp_path, "check", "--output-format=concise")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={ROOT / '.mypy_cache'}",
-         *map(str, sorted(tmp_path.glob("*.py")))],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_reasons_and_orders_are_in_the_source() -> None:

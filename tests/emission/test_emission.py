@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,10 +16,9 @@ from torch import Tensor, nn
 
 import tncompile
 from tests.support.brute_force import random_tensors
-from tests.support.emitted import evaluated, ruff, run_alone, write_rules
-from tests.support.modules import ALL, Subject, tensors
+from tests.support.emitted import evaluated, run_alone
+from tests.support.modules import Subject, tensors
 from tests.support.oracle import contract
-from tests.support.seeds import another_seed
 from tests.support.strategies import Sketch, network, random_sketch, random_tree
 from tncompile.compiler import norm_program, plan_network
 from tncompile.emission import ClassSource, GeneratedModule, emit, emit_class, write_file
@@ -112,86 +109,6 @@ def gradients(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
         torch.zeros_like(leaf) if grad is None else grad
         for leaf, grad in zip(leaves, found, strict=True)
     ]
-
-
-# ── how it reads ───────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Many emitted files in one folder."""
-    folder = tmp_path_factory.mktemp("emitted")
-    for subject in ALL:
-        source = subject.architecture.source()
-        (folder / f"{str(subject).lower()}.py").write_text(source, encoding="utf-8")
-    for seed in range(60):
-        net = network(random_sketch(seed), log=seed % 2 == 0 and not random_sketch(seed).bias)
-        text = generated(net, seed).source
-        (folder / f"random{seed}.py").write_text(text, encoding="utf-8")
-    write_rules(folder)
-    return folder
-
-
-def test_it_is_formatted_and_clean(files: Path) -> None:
-    assert not ruff(files, "format", "--diff")
-    assert not ruff(files, "check", "--output-format=concise")
-
-
-def test_it_type_checks(files: Path) -> None:
-    chosen = [path for path in sorted(files.glob("*.py")) if not re.search(r"\d\d", path.name)]
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={ROOT / '.mypy_cache'}",
-         *map(str, chosen)],
-        capture_output=True,
-        text=True,
-        cwd=files,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-STANDARD_LIBRARY = {"collections.abc", "operator", "typing"}
-
-
-def test_it_imports_torch_and_the_standard_library_only(files: Path) -> None:
-    for path in files.glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                assert {alias.name for alias in node.names} <= {"math", "torch"}
-            elif isinstance(node, ast.ImportFrom):
-                assert node.module == "torch" or node.module in STANDARD_LIBRARY
-        assert ".numel()" not in path.read_text(encoding="utf-8").split("def forward")[1]
-
-
-def test_nobody_contracts_three_at_once(files: Path) -> None:
-    for path in files.glob("*.py"):
-        assert "einsum" not in path.read_text(encoding="utf-8")
-
-
-AGAIN = """
-import hashlib
-from tests.support.modules import ALL
-for subject in ALL[::3]:
-    source = subject.architecture.source(search="fast")
-    print(hashlib.sha256(source.encode()).hexdigest())
-"""
-
-
-def test_equal_bytes_whatever_the_hash_seed() -> None:
-    """Sources of a process with another seed are those of this one.
-
-    The goldens say it of the normal search.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", AGAIN],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=another_seed(),
-        check=True,
-    )
-    sources = [subject.architecture.source(search="fast") for subject in ALL[::3]]
-    assert done.stdout.split() == [hashlib.sha256(each.encode()).hexdigest() for each in sources]
 
 
 # ── single operations ──────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.golden_programs import CASES, FOLDER, PROGRAMS, architecture, golden_path
+from tests.support.modules import ALL
 from tests.support.seeds import another_seed
 from tncompile.architecture import STAGES, Stage
 
@@ -53,15 +55,21 @@ def test_emitted_files_pass_ruff(command: str) -> None:
 
 
 PRINT_ALL = """
+import hashlib
 from tests.support.golden_programs import CASES, architecture, golden_path
+from tests.support.modules import ALL
 for program, stage in CASES:
     text = architecture(program).describe(stage)
     if text != golden_path(program, stage).read_text(encoding="utf-8"):
         print(program, stage)
+for subject in ALL[::3]:
+    source = subject.architecture.source(search="fast")
+    print(hashlib.sha256(source.encode()).hexdigest())
 """
 
 
 def test_another_hash_seed_gives_the_same_bytes() -> None:
+    """Goldens of the normal search; of the fast one, sources are those of this process."""
     done = subprocess.run(
         [sys.executable, "-c", PRINT_ALL],
         cwd=ROOT,
@@ -69,4 +77,6 @@ def test_another_hash_seed_gives_the_same_bytes() -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    sources = [subject.architecture.source(search="fast") for subject in ALL[::3]]
+    due = [hashlib.sha256(each.encode()).hexdigest() for each in sources]
+    assert (done.returncode, done.stdout.splitlines()) == (0, due), done.stderr

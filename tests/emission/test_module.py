@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import tncompile
+from tests.support.branching import BRANCHING
 from tests.support.capabilities import CAPABILITIES, SIZED, Capability, close
 from tests.support.modules import ALL, LIBRARY, STANDARD, Subject, tensors
 from tests.support.processes import trained_by_two
@@ -85,10 +86,13 @@ for name, text in held.items():
 
 def test_pickles_are_read_by_a_process_that_never_saw_the_class(tmp_path: Path, hold: Hold) -> None:
     texts: dict[str, bytes] = {}
-    for subject in ALL:
-        module, inputs = subject.module(), subject.inputs(3)
+    modules = {str(subject): (subject.module(), subject.inputs(3)) for subject in ALL}
+    for subject in BRANCHING:
+        module, inputs = subject.module(), subject.inputs(3, sizes={"n": 3, "s": 3, "t": 2})
+        modules |= {f"branching-{type(m).__name__}": (m, inputs) for m in (module, module.fold())}
+    for name, (module, inputs) in modules.items():
         with torch.no_grad():
-            texts[str(subject)] = pickle.dumps((module, inputs, module(*inputs)))
+            texts[name] = pickle.dumps((module, inputs, module(*inputs)))
     file = tmp_path / "modules.pickle"
     file.write_bytes(pickle.dumps(texts))
     done = subprocess.run(

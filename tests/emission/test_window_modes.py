@@ -6,7 +6,6 @@ import copy
 import io
 import pickle
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 import tncompile
 from tests.emission.test_windows import WINDOWS, close, image, module_of
 from tests.support.capabilities.transforms import translations_read_once
-from tests.support.emitted import mypy, ruff, write_rules
 from tests.support.windows import (
     Convolution,
     cp,
@@ -308,19 +306,6 @@ def test_a_shape_of_other_channels_names_the_legs() -> None:
     for shape in ((2, 5, 7, 7), (4, 7), ()):
         with pytest.raises(ValueError, match=r"the last 3 axes must be 4 \(i\), at least 1"):
             module(torch.zeros(shape, dtype=torch.float64))
-
-
-# ── how it reads ───────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_source_is_clean(tmp_path: Path) -> None:
-    for name, (made, order) in SUBJECTS.items():
-        text = generated(made.network, made.programs()[order]).source
-        (tmp_path / f"{name.replace('-', '_')}.py").write_text(text, encoding="utf-8")
-    write_rules(tmp_path)
-    assert not ruff(tmp_path, "format", "--diff")
-    assert not ruff(tmp_path, "check", "--output-format=concise")
-    assert not mypy(tmp_path)
 
 
 def test_a_layer_of_a_residual_network() -> None:

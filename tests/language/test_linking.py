@@ -224,6 +224,24 @@ def test_the_library_is_named_as_in_an_import() -> None:
     assert found.primary.span.source.name == "std/linear.tn"
 
 
+def test_a_file_of_the_library_is_linked_once() -> None:
+    """What else stands beside an import is not kept with it."""
+    wrong = 'import "std/linear.tn" { MPO, MOP }\nnetwork M = MPO([4], [4])\n'
+    for _ in range(2):
+        assert problems(wrong) == ["TN201 MOP"]
+    first, second = (
+        linked(f'import "std/adapters.tn" {{ {name} }}\n').blocks[name].scope["MPO"]
+        for name in ("LoRA", "QuanTA")
+    )
+    assert first.definition is second.definition
+    text = (LIBRARY / "linear.tn").read_text(encoding="utf-8")
+    one, other = (
+        link(SourceFile("std/linear.tn", f"{text}{end}"), folder=LIBRARY)
+        for end in ("", "network Longer = MPO([4], [4])\n")
+    )
+    assert list(other.blocks) == [*one.blocks, "Longer"]
+
+
 @pytest.mark.parametrize("others", ["network B = A()\n", "network B = C()\nnetwork C = A()\n"])
 def test_instances_that_define_each_other_are_one_mistake(others: str) -> None:
     text = f"network A = B()\n{others}"

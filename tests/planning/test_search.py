@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support import small_networks as small
 from tests.support.costed import counted
+from tests.support.seeds import another_seed
 from tncompile.lowering import lower
 from tncompile.network.contraction import (
     build_tree,
@@ -153,31 +153,25 @@ def test_wide_bonds_are_not_squared() -> None:
 # ── reproducible ────────────────────────────────────────────────────────────────────────────────
 
 PRINTED = """
-import json, sys
+import sys
 sys.path[:0] = [{root!r}]
-from tests.support import small_networks as small
-from tests.planning.test_search import found
-networks = [small.mps(20, 2, 4, 3), small.peps(4, 4, 2, 2, 3), small.cp([3, 4, 5], [5, 4], 6)]
-print(json.dumps([
-    [[c.names, [[s.left, s.right, s.legs] for s in c.tree.steps]] for c in found(n, 64, "normal")]
-    for n in networks
-]))
+from tests.planning.test_search import trees
+print(trees())
 """
 
 
-def _printed(seed: str, path: Path | None = None) -> object:
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONHASHSEED": seed}
-    if path is not None:
-        environment["PYTHONPATH"] = str(path)
-    done = subprocess.run(
-        [sys.executable, "-c", PRINTED.format(root=root)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
+def trees() -> str:
+    """All that is found for a few networks, as text."""
+    networks = [small.mps(20, 2, 4, 3), small.peps(4, 4, 2, 2, 3), small.cp([3, 4, 5], [5, 4], 6)]
+    return json.dumps(
+        [
+            [
+                [each.names, [[step.left, step.right, step.legs] for step in each.tree.steps]]
+                for each in found(network, 64, "normal")
+            ]
+            for network in networks
+        ]
     )
-    return json.loads(done.stdout)
 
 
 def test_equal_trees_under_any_hash_seed_and_beside_cotengrust(tmp_path: Path) -> None:
@@ -185,7 +179,15 @@ def test_equal_trees_under_any_hash_seed_and_beside_cotengrust(tmp_path: Path) -
     lines = ["def refuse(*a, **k):", "    raise AssertionError('cotengrust was called')"]
     lines += [f"{name} = refuse" for name in functions.split()]
     (tmp_path / "cotengrust.py").write_text("\n".join(lines) + "\n")
-    assert _printed("0") == _printed("1", tmp_path)
+    script = PRINTED.format(root=str(Path(__file__).parents[2]))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**another_seed(), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{trees()}\n"
 
 
 def test_names_do_not_matter() -> None:

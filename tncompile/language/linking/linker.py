@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import tncompile.language.linking.importing as importing
@@ -23,6 +24,11 @@ from tncompile.language.typing.checking import check_model
 
 _DEEPEST_IMPORT = 50
 
+_FILES_KEPT = 64
+"""More than the library has."""
+
+_IN_LIBRARY = importing.Location(importing.LIBRARY, importing.LIBRARY)
+
 
 def link(
     source: SourceFile, *, folder: Path | None = None, root: Path | None = None
@@ -34,8 +40,13 @@ def link(
     """
     here = folder if folder is not None else root
     source = importing.named_in_library(source)
-    program = parse(source)
     location = importing.Location(here, root if root is not None else folder)
+    return _link_in_library(source) if location == _IN_LIBRARY else _link(source, location)
+
+
+def _link(source: SourceFile, location: importing.Location) -> LinkedProgram:
+    here = location.folder
+    program = parse(source)
     stack = () if here is None else ((here / Path(source.name).name).resolve(),)
     linker = Linker()
     file = linker.file(program, location, stack)
@@ -44,6 +55,23 @@ def link(
     problems = Problems(w for w in linker.problems.warnings if w.primary.span.source is source)
     problems.extend(_unused_imports(program, file))
     return LinkedProgram(source, program, file.blocks, problems.warnings, instances)
+
+
+# The library ships with tncompile and stays what it is while a process runs: each of its files is
+# linked once, which takes 5 to 200 ms.
+
+
+@lru_cache(_FILES_KEPT)
+def _link_in_library(source: SourceFile) -> LinkedProgram:
+    return _link(source, _IN_LIBRARY)
+
+
+@lru_cache(_FILES_KEPT)
+def _imported_from_library(target: importing.ImportedFile) -> tuple[File, tuple[Diagnostic, ...]]:
+    """What a file of the library declares, and what is wrong with it."""
+    linker = Linker()
+    file = linker.file(parse(target.source), target.location, (target.path,))
+    return file, (*linker.problems.errors, *linker.problems.warnings)
 
 
 class Linker:
@@ -120,8 +148,7 @@ class Linker:
                 raise CompileError((problem(code, message, written.span, label, note, hint),))
             if target.path not in self._files:
                 self._files[target.path] = None  # where it fails, it is reported once
-                program, inner = parse(target.source), (*stack, target.path)
-                self._files[target.path] = self.file(program, target.location, inner)
+                self._files[target.path] = self._imported(target, stack)
             imported = self._files[target.path]
         except CompileError as error:
             self.problems.extend(error.diagnostics)
@@ -136,6 +163,13 @@ class Linker:
         else:
             for wanted in declaration.names:
                 self._import_name(wanted, declaration, imported, file)
+
+    def _imported(self, target: importing.ImportedFile, stack: tuple[Path, ...]) -> File:
+        if target.location == _IN_LIBRARY:
+            file, problems = _imported_from_library(target)
+            self.problems.extend(problems)
+            return file
+        return self.file(parse(target.source), target.location, (*stack, target.path))
 
     def _import_name(
         self, name: tree.Name, declaration: tree.Import, imported: File, file: File
