@@ -45,13 +45,14 @@ def decide(
         raise ValueError("the model has no layer with a weight: nothing to allocate")
     if clock is not None:
         subjects = [clock.priced(each) for each in subjects]
-    given = read_floors(floors, [each.name for each in subjects])
+    given = read_floors(floors, [name for each in subjects for name in each.names])
     total = len(subjects) * (2 if len(names) > 1 or names[0] != "LowRank" else 1)
     report = progress or (lambda done, total: None)
     options: dict[str, list[Option]] = {}
     for number, each in enumerate(subjects):
         report(number, total)
-        found = each.options(given.get(each.name), multiple, forms_of(names))
+        floor = max((given[name] for name in each.names if name in given), default=None)
+        found = each.options(floor, multiple, forms_of(names))
         options[each.name] = found if clock is None else clock.timed(each, found)
     unit = float(len(subjects))
     if moments is not None:
