@@ -110,7 +110,5 @@ def test_calls_that_are_wrong(given: dict[str, object], words: str, tmp_path: Pa
     config = json.loads(path.read_text("utf-8")) | {"planned_for": given}
     path.write_text(json.dumps(config), encoding="utf-8")
     problem = words.replace("planned_for names", "`planned_for` names").partition(":")[0]
-    with pytest.raises(
-        ValueError, match=problem
-    ):
+    with pytest.raises(ValueError, match=problem):
         tncompile.load_model(tmp_path / "out", model=tall)
