@@ -172,6 +172,11 @@ def _require_fitting(arguments: Namespace) -> None:
             raise UsageError(f"{name} is for --rewrite; a budget finds the ranks")
     if arguments.group is not None and arguments.weights is None:
         raise UsageError("--group is for integers: add --weights int4")
+    if arguments.weights is not None:
+        from tncompile.network.packing import quantization
+
+        with refused("--weights: ", ValueError, TypeError):
+            quantization(arguments.weights, arguments.group)
     if arguments.calibrate is None:
         for name in given(OF_DATA):
             raise UsageError(f"{name} is for data: add --calibrate DATA")
