@@ -53,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=48, max_position_embeddings=6, pad_token_id=0,
     )  # fmt: skip
-    transformers.BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "bert")
+    transformers.BertModel(config).save_pretrained(tmp_path / "bert")
     names = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
     for name, value in (
         ("tokenizer.json", TOKENIZER),
@@ -79,8 +79,8 @@ def test_texts_decide_and_transformers_loads_the_result(
     call = [*CALL, "--calibrate", "texts.txt", "--batch", "2", "--weights", "int8"]
     assert run(call) == 0
     out = capsys.readouterr().out
-    assert "in its metric" in out or "int8" in out
-    assert "planned for 14 rows" in out or "planned for 12 rows" in out  # 6 positions at most
+    assert "int8 LowRank" in out
+    assert "planned for 5 rows" in out  # of 12, as a model has 6 positions, and 5
     assert (folder / "out/tokenizer.json").is_file()
     small = tncompile.load_model("out").eval()
     with torch.no_grad():

@@ -35,8 +35,8 @@ def with_calls(
     """
     names = [name for each in found for name in each.layer.names]
     wanted: dict[str, Call] = {}
-    for pattern, call in (given or {}).items():
-        checked = _checked(f"planned_for of {pattern!r}", call)
+    for pattern, asked in (given or {}).items():
+        checked = _checked(f"planned_for of {pattern!r}", asked)
         none = "planned_for names {pattern}, which is not replaced: there are {names}"
         for name in matching(pattern, names, none=none):
             wanted.setdefault(name, checked)
