@@ -10,6 +10,7 @@ from tncompile.planning.request import plan_request
 from tncompile.tensorizing.calibrating.calls import Call, usual_call
 from tncompile.tensorizing.calibrating.patterns import matching
 from tncompile.tensorizing.calibrating.sharing import shared_sums
+from tncompile.tensorizing.replacing.report import call_text
 from tncompile.tensorizing.rewriting.rewrite import escaped, shown
 
 if TYPE_CHECKING:
@@ -113,17 +114,3 @@ def _checked(what: str, call: object) -> Call:
             raise ValueError(f"{what} has numbers from 1 to {LARGEST - 1:,}, not {each!r:.80}")
         numbers.append(each)
     return tuple(numbers)
-
-
-def call_text(call: Call | None) -> str:
-    """A call in words.
-
-    >>> call_text((20,)), call_text((4, 8, 1)), call_text(None)
-    ('20 rows', '4 images of 8 × 1', '64 rows, images of 32 × 32, as no calls are known')
-    """
-    if call is None:
-        return "64 rows, images of 32 × 32, as no calls are known"
-    rows, *lengths = call
-    what = ("row", "rows") if not lengths else ("image", "images")
-    found = f"{rows:,} {what[rows != 1]}"
-    return f"{found} of {' × '.join(map('{:,}'.format, lengths))}" if lengths else found

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 from tncompile.files import without_infinity
 from tncompile.notebook import as_html
-from tncompile.tensorizing.replacing.calls import call_text
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 
@@ -126,3 +125,17 @@ WIDEST = 10_000
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def call_text(call: tuple[int, ...] | None) -> str:
+    """A call in words.
+
+    >>> call_text((20,)), call_text((4, 8, 1)), call_text(None)
+    ('20 rows', '4 images of 8 × 1', '64 rows, images of 32 × 32, as no calls are known')
+    """
+    if call is None:
+        return "64 rows, images of 32 × 32, as no calls are known"
+    rows, *lengths = call
+    what = ("row", "rows") if not lengths else ("image", "images")
+    found = f"{rows:,} {what[rows != 1]}"
+    return f"{found} of {' × '.join(map('{:,}'.format, lengths))}" if lengths else found
