@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tncompile.architecture import Architecture
@@ -195,8 +195,12 @@ def convert(
     arguments: Mapping[str, object],
     choice: Choice,
     sites: int | None = None,
+    call: Sequence[int] | None = None,
 ) -> Converted:
-    """What `from_linear`, `from_conv` and `from_embedding` do, with all that is known of it."""
+    """What `from_linear`, `from_conv` and `from_embedding` do, with all that is known of it.
+
+    With a `call` the module is planned for that many rows, and for images of these lengths.
+    """
     from tncompile.tensorizing.calibrating.calling import unchanged_weights
 
     with unchanged_weights(layer):
@@ -204,7 +208,8 @@ def convert(
         weight: torch.Tensor = layer.weight  # type: ignore[assignment]
     bias: torch.Tensor | None = getattr(layer, "bias", None)
     architecture, fit = choose(filled.architecture, filled.block, filled.arguments, weight, choice)
-    return Converted(_module(layer, weight, bias, architecture, fit, choice), architecture, fit)
+    module = _module(layer, weight, bias, architecture, fit, choice, call)
+    return Converted(module, architecture, fit)
 
 
 def completed(
@@ -329,8 +334,11 @@ def _module(
     architecture: Architecture,
     fit: Fit,
     choice: Choice,
+    call: Sequence[int] | None,
 ) -> TensorNetworkModule:
     """The network that was chosen and fitted, as a module with the bias of the layer."""
+    from tncompile.planning.request import options_of_call
+
     state = fit.state_dict
     biases = architecture.network.biases
     if bias is not None:
@@ -342,7 +350,11 @@ def _module(
             raise ValueError(f"the bias of the layer is complex, that of {name} is real")
         stored.view(-1)[: bias.numel()] = bias.detach()
     module = architecture.module(
-        dtype=weight.dtype.to_real(), device=weight.device, seed=choice.seed, search="fast"
+        dtype=weight.dtype.to_real(),
+        device=weight.device,
+        seed=choice.seed,
+        search="fast",
+        **options_of_call(architecture.network, call),
     )
     module.load_state_dict(state)
     module.train(layer.training)

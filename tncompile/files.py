@@ -127,6 +127,26 @@ def json_value(text: str | bytes) -> object:
     return value
 
 
+LARGEST_TEXT = 2**24
+"""Bytes of a text in a folder of ours that are read."""
+
+
+def folder_config(path: Path, version: int, what: str) -> dict[str, object]:
+    """What a folder of ours says of itself, in JSON.
+
+    Raises ValueError for a file that is longer than 16 MiB, no JSON, or that of something else than
+    `what` of this version, and `OSError` where it cannot be read.
+    """
+    text = bounded_text(path, LARGEST_TEXT)
+    try:
+        config = json_value(text)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("version") != version:
+        raise ValueError(f"{path.name} is not that of {what} of version {version}")
+    return config
+
+
 @contextmanager
 def alone_with(target: Path) -> Iterator[None]:
     """Keep other processes that ask for the same out, to read a file and write it again.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -138,6 +140,73 @@ def test_a_killed_call_goes_on_to_the_same_end(
     assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
+KILLED_EARLIER = """
+import os, signal, sys
+sys.path.insert(0, os.getcwd())
+from tncompile.cli.application import run
+from tncompile.tensorizing.allocating import deciding
+
+best = deciding.best_of
+
+def killing(each, *rest):
+    if each.name == "2":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return best(each, *rest)
+
+deciding.best_of = killing
+run(sys.argv[1:])
+"""
+
+
+def test_a_call_that_was_killed_while_it_allocated_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = [*BUDGET, "--calibrate", "mine:batches", "--candidates", "Monarch"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    killed = subprocess.run([sys.executable, "-c", KILLED_EARLIER, *call], env=env)
+    assert killed.returncode == -signal.SIGKILL
+    assert len([*(folder / ".out.tncompile/allocation").glob("*.json")]) == 4
+    assert run(call) == 0
+    out, err = capsys.readouterr()
+    assert "allocation goes on with 4 answers of before; --no-resume forgets them" in err
+    call[3] = "again"
+    assert run(call) == 0
+    assert capsys.readouterr().out == out
+    first, second = (
+        tncompile.load_model(each, model="mine:make").state_dict() for each in ("out", "again")
+    )
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4"])
+def test_integers_are_those_of_quantize(
+    weights: Literal["int8", "int4"], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*BUDGET, "--calibrate", "mine:batches", "--weights", weights]) == 0
+    out = capsys.readouterr().out
+    mine = importlib.import_module("mine")
+    model = mine.make()
+    moments = tncompile.calibrate(model, list(mine.batches()))
+    found = tncompile.allocate(model, 0.6, moments=moments, multiple=1)
+    done = tncompile.tensorize(model, found.rewrite, moments=moments)
+    whole, less = done.report, tncompile.quantize(done, weights, moments=moments)
+    assert f"{whole.bytes_before:,} bytes before, {less.report.bytes_after:,} now" in out
+    assert less.report.bytes_after < 0.6 * whole.bytes_after
+    read = (
+        "import sys, torch, tncompile\n"
+        "model = tncompile.load_model('out', model='mine:make')\n"
+        "torch.save(model.state_dict(), 'state.pt')"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", read], env=env, check=True)
+    state = torch.load("state.pt", weights_only=True)
+    expected = less.model.state_dict()
+    assert list(state) == list(expected)
+    assert all(torch.equal(value, expected[key]) for key, value in state.items())
+    assert any(key.endswith(f"_{weights}") for key in state)
+
+
 def test_what_is_kept_may_be_forgotten_and_damage_is_said(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +273,11 @@ def test_a_rewrite_with_data_and_a_rank_of_no_use(
         ("--budget 0.5 --calibrate mine:failing", "mine:failing raised KeyError"),
         ("--budget 0.5 --calibrate mine:nothing", "mine has no nothing"),
         ("--budget 0.5 --calibrate mine:wrong", "the model cannot be called on these data: mat1"),
+        ("--budget 0.5 --weights int2", "--weights takes int8 or int4, not 'int2'"),
+        ("--budget 0.5 --group 32", "--group is for integers: add --weights int4"),
+        ("--budget 0.5 --weights int4 --group 7", "--weights: "),
+        ("--budget 0.5 --planned-for 3x", "--planned-for takes rows and lengths of images"),
+        ("--budget 0.5 --planned-for no=3", "planned_for names no, which is not replaced"),
         ("--budget 0.5 --calibrate mine:batches --batch 3", "--batch is for a file of texts"),
         ("--budget 0.5 --calibrate texts.txt", "a file of texts is for a folder with a token"),
         ("--budget 0.5 --calibrate mine:batches --output-of mine:torch", "is no function"),

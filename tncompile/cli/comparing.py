@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tncompile.cli.command import FINE, WRONG_PROGRAM, command, option
-from tncompile.cli.tensorizing import seed
+from tncompile.cli.numbers import seed
 from tncompile.cli.writing import UsageError, refused, say, show, waiting, write_file
 from tncompile.language.diagnostics.errors import CompileError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tncompile.cli.options as opt
+from tncompile.cli import numbers
 from tncompile.cli.calibrating import BATCH, LENGTH, Data, calibrated, read_data
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, columns, refused, report, say, show, waiting
@@ -25,79 +25,10 @@ if TYPE_CHECKING:
     from tncompile.tensorizing.rewriting.rewrite import Rewrite
 
 
-def seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise UsageError(f"--seed takes a whole number, not {text!r}")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _tolerance(text: str) -> float:
-    tolerance = _number(text)
-    if not 0 < tolerance < 1:
-        raise UsageError(f"--tolerance takes a relative error between 0 and 1, not {text!r}")
-    return tolerance
-
-
-def _budget(text: str) -> dict[str, float]:
-    """The unit and the number of `--budget`.
-
-    >>> _budget("0.5"), _budget("bytes=5e6")
-    ({'params': 0.5}, {'bytes': 5000000.0})
-    """
-    from tncompile.tensorizing.allocating.budgets import UNITS, read_budget
-
-    unit, _, number = (part.strip() for part in text.rpartition("="))
-    value = _number(number)
-    unit = unit or "params"
-    if math.isnan(value) or unit not in UNITS:
-        raise UsageError(f"--budget takes {'=…, '.join(UNITS)}=…, like params=0.5, not {text!r}")
-    with refused("--budget: ", ValueError, TypeError):
-        read_budget({unit: value})
-    return {unit: value}
-
-
-def _floor(text: str) -> tuple[str, float]:
-    """The pattern and the rank of `--floor`.
-
-    >>> _floor("16"), _floor("encoder.*=0.1")
-    (('*', 16.0), ('encoder.*', 0.1))
-    """
-    pattern, _, number = text.rpartition("=")
-    value = _number(number)
-    if not 0 < value < 2**31:
-        raise UsageError(
-            f"--floor takes a rank or a part, like 16 or 'encoder.*=0.1', not {text!r}"
-        )
-    return pattern.strip() or "*", value
-
-
-def _share(text: str) -> float:
-    share = _number(text)
-    if not 0 < share <= 1:
-        raise UsageError(f"--embedding-share takes a part up to 1, not {text!r}")
-    return share
-
-
-def _healing(text: str) -> dict[str, float]:
-    """The unit and the number of `--heal`.
-
-    >>> _healing("minutes=15"), _healing("steps=200")
-    ({'minutes': 15.0}, {'steps': 200})
-    """
-    unit, _, number = (part.strip() for part in text.partition("="))
-    value = _number(number)
-    if unit == "minutes" and 0 < value < math.inf:
-        return {"minutes": value}
-    if unit == "steps" and number.isascii() and number.isdecimal() and 0 < value < 2**31:
-        return {"steps": int(value)}
-    raise UsageError(f"--heal takes minutes=15 or steps=200, not {text!r}")
+def _weights(text: str) -> str:
+    if text not in ("int8", "int4"):
+        raise UsageError(f"--weights takes int8 or int4, not {text!r}")
+    return text
 
 
 def _count(name: str) -> Any:
@@ -118,7 +49,7 @@ def _count(name: str) -> Any:
         "tncompile tensorize my_models:make_classifier --rewrite small.tn -o small",
         "tncompile tensorize minilm --budget params=0.5 --calibrate texts.txt -o half",
         "tncompile tensorize minilm --budget 0.35 --calibrate texts.txt --refit \\\n"
-        "      --heal minutes=15 -o third",
+        "      --heal minutes=15 --weights int8 -o third",
     ],
     [
         option("MODEL", "a folder, or `module:callable`", dest="MODEL"),
@@ -128,22 +59,26 @@ def _count(name: str) -> Any:
         option(
             "--tolerance E",
             "the relative error that ranks are chosen for where lines leave them out",
-            _tolerance,
+            numbers.tolerance,
         ),
         option(
             "--budget UNIT=N",
             "what may be spent: params, bytes, flops, time (µs): a part up to 1, else a number;"
             " or error",
-            _budget,
+            numbers.budget,
         ),
         option("--candidates A,B", "blocks beside LowRank that may be chosen, like Monarch,MPO"),
         option(
             "--floor RANK",
             "the least rank, or part of the full one; PATTERN=RANK for some layers; repeatable",
-            _floor,
+            numbers.floor,
             action="append",
         ),
-        option("--embedding-share S", "the part that embeddings keep (that of the budget)", _share),
+        option(
+            "--embedding-share S",
+            "the part that embeddings keep (that of the budget)",
+            numbers.share,
+        ),
         option("--multiple N", "what ranks are multiples of (8)", _count("--multiple")),
         option("--layers PATTERN", "the layers that may change; repeatable", action="append"),
         option(
@@ -155,8 +90,19 @@ def _count(name: str) -> Any:
         option("--length N", f"tokens of a text at most ({LENGTH})", _count("--length")),
         option("--moments FILE", "what `tncompile.Moments.save` wrote, in place of data"),
         option("--refit", "then fit anew, in closed form, on what the smaller model sees"),
-        option("--heal UNIT=N", "then train on the original's outputs: minutes=15", _healing),
-        option("--seed N", "of random starts (0)", seed, default="0"),
+        option(
+            "--heal UNIT=N", "then train on the original's outputs: minutes=15", numbers.healing
+        ),
+        option("--weights KIND", "then store weights as integers: int8 or int4", _weights),
+        option("--group N", "numbers that a scale of four bits is for (64)", _count("--group")),
+        option(
+            "--planned-for CALL",
+            "rows, or images and their lengths, that networks are planned for, like 16x224x224"
+            " (what data say); PATTERN=CALL for some layers; repeatable",
+            numbers.planned,
+            action="append",
+        ),
+        option("--seed N", "of random starts (0)", numbers.seed, default="0"),
         option(
             "--memory-limit BYTES", "the most to use beside the model, like 2G", opt.memory_limit
         ),
@@ -186,10 +132,12 @@ def _run(arguments: Namespace, output: Path, work: Path) -> None:
         if moments is None:
             moments = calibrated(arguments, model, data, work)
     if rewrite is None:
-        rewrite = _allocated(arguments, model, moments)
+        rewrite = _allocated(arguments, model, moments, work)
     done = _tensorized(arguments, model, rewrite, moments, work)
     if data is not None:
         done = _healed(arguments, model, done, data, moments, work)
+    if arguments.weights is not None:
+        done = _quantized(arguments, done, moments)
     with refused(f"cannot write {arguments.out}: ", OSError, ValueError):
         done.save(output, model=arguments.MODEL if ":" in arguments.MODEL else None)
     shutil.rmtree(work, ignore_errors=True)
@@ -222,6 +170,13 @@ def _require_fitting(arguments: Namespace) -> None:
     else:
         for name in given(OF_REWRITES):
             raise UsageError(f"{name} is for --rewrite; a budget finds the ranks")
+    if arguments.group is not None and arguments.weights is None:
+        raise UsageError("--group is for integers: add --weights int4")
+    if arguments.weights is not None:
+        from tncompile.network.packing import quantization
+
+        with refused("--weights: ", ValueError, TypeError):
+            quantization(arguments.weights, arguments.group)
     if arguments.calibrate is None:
         for name in given(OF_DATA):
             raise UsageError(f"{name} is for data: add --calibrate DATA")
@@ -266,15 +221,20 @@ def _read_model(arguments: Namespace) -> nn.Module:
         return made_model(arguments.MODEL)
 
 
-def _allocated(arguments: Namespace, model: nn.Module, moments: Moments | None) -> Rewrite:
-    """What a budget buys, shown as a table."""
+def _allocated(
+    arguments: Namespace, model: nn.Module, moments: Moments | None, work: Path
+) -> Rewrite:
+    """What a budget buys, shown as a table; what is found of each layer is kept."""
     from tncompile.tensorizing.allocating.allocate import allocate
 
     candidates = [each.strip() for each in (arguments.candidates or "").split(",")]
     given: dict[str, Any] = {"candidates": ["LowRank", *filter(None, candidates)]}
     if arguments.multiple is not None:
         given["multiple"] = arguments.multiple
-    with waiting("allocating") as progress, refused("--budget: ", ValueError):
+    kept = work / "allocation"
+    if found_before := len(list(kept.glob("*.json"))):
+        say(f"allocation goes on with {found_before} answers of before; --no-resume forgets them")
+    with waiting("allocating") as progress, _noted(), refused("--budget: ", ValueError, OSError):
         found = allocate(
             model,
             arguments.budget,
@@ -283,6 +243,7 @@ def _allocated(arguments: Namespace, model: nn.Module, moments: Moments | None) 
             embedding_share=arguments.embedding_share,
             layers=arguments.layers,
             seed=arguments.seed,
+            checkpoint=kept,
             progress=progress,
             **given,
         )
@@ -315,6 +276,7 @@ def _tensorized(
             moments=moments,
             seed=arguments.seed,
             tolerance=arguments.tolerance,
+            planned_for=dict(arguments.planned_for) if arguments.planned_for else None,
             memory_limit=arguments.memory_limit,
             checkpoint=fits,
             progress=progress,
@@ -363,6 +325,16 @@ def _healed(
         assert taught.tensorized is not None
         done = taught.tensorized
     return done
+
+
+def _quantized(arguments: Namespace, done: Tensorized, moments: Moments | None) -> Tensorized:
+    """What `--weights` makes of it."""
+    from tncompile.tensorizing.quantizing.quantize import quantize
+
+    with waiting("quantizing") as progress, refused("--weights: ", ValueError, TypeError):
+        return quantize(
+            done, arguments.weights, group=arguments.group, moments=moments, progress=progress
+        )
 
 
 @contextmanager

@@ -36,6 +36,13 @@ class SearchOptions(TypedDict, total=False):
     machine: str
 
 
+class CallOptions(TypedDict):
+    """The sizes of a call of a layer, as keywords of `plan` and `cost`."""
+
+    batch: int
+    sizes: Mapping[str, int] | None
+
+
 class PlanOptions(SearchOptions, total=False):
     """What a plan is asked for, as keywords; see `plan_request`."""
 
@@ -129,6 +136,26 @@ def check_choices(
     if memory_limit < 1:
         raise ValueError(f"the memory limit is a positive number of bytes, not {memory_limit}")
     return memory_limit
+
+
+def options_of_call(network: TensorNetwork, call: Sequence[int] | None) -> CallOptions:
+    """What a plan is asked for a call of a layer: rows, then lengths along the windows.
+
+    The lengths are those of the input, in the order of its axes; without them they are the usual
+    ones, and without a call all sizes are. Raises ValueError for another number of lengths than
+    there are windows.
+    """
+    if call is None:
+        return {"batch": usual_batch(network, {}), "sizes": None}
+    rows, *lengths = call
+    legs = [leg for axis in network.inputs[0].axes for leg in axis.indices]
+    names = [network.window[leg].size_name for leg in legs if leg in network.window]
+    if not lengths:
+        return {"batch": rows, "sizes": None}
+    if len(lengths) != len(names):
+        count = len(names)
+        raise ValueError(f"{network.target} has {count} windows, and {len(lengths)} lengths")
+    return {"batch": rows, "sizes": dict(zip(names, lengths, strict=True))}
 
 
 def runtime_sizes(network: TensorNetwork, batch: int, sizes: Mapping[str, int]) -> dict[str, int]:

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import torch
 
 
+DAMPING = 0.01
+"""The part of the mean of a moment's diagonal that is added to it, unless one says otherwise."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """What an error of a weight counts: ‖G^½ (W − W') A^½‖, with A `inputs` and G `outputs`.
@@ -27,7 +31,7 @@ class Metric:
 
     inputs: torch.Tensor | None = field(default=None, repr=False)
     outputs: torch.Tensor | None = field(default=None, repr=False)
-    damping: float = 0.01
+    damping: float = DAMPING
     axes: tuple[torch.Tensor, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -45,7 +49,7 @@ class Metric:
     def of_samples(
         inputs: torch.Tensor | None = None,
         outputs: torch.Tensor | None = None,
-        damping: float = 0.01,
+        damping: float = DAMPING,
     ) -> Metric:
         """The metric of inputs (samples, in) and gradients at outputs (samples, out).
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tncompile.files import bounded_text, json_text, json_value, new_folder
+from tncompile.files import LARGEST_TEXT, bounded_text, folder_config, json_text, new_folder
 from tncompile.tensorizing.rewriting.rewrite import shown
 from tncompile.tensorizing.storing import read_tensors, require_same, write_tensors
 
@@ -24,9 +24,6 @@ CONFIG, SOURCE, WEIGHTS = "adapter.json", "adapter.tn", "adapter.safetensors"
 
 VERSION = 1
 """Of the layout of folders."""
-
-LARGEST_TEXT = 2**24
-"""Bytes of a text in a folder that are read."""
 
 
 def write_adapter(adapted: Adapted, folder: str | os.PathLike[str]) -> None:
@@ -125,13 +122,7 @@ def read_adapter(model: nn.Module, folder: str | os.PathLike[str]) -> Read:
 
 def _config(folder: Path) -> tuple[dict[str, dict[str, object]], list[str]]:
     """What stands in the JSON, checked for its form."""
-    text = bounded_text(folder / CONFIG, LARGEST_TEXT)
-    try:
-        config = json_value(text)
-    except ValueError as error:
-        raise ValueError(f"{CONFIG} is no JSON: {error}") from None
-    if not isinstance(config, dict) or config.get("version") != VERSION:
-        raise ValueError(f"{CONFIG} is not that of an adapter of version {VERSION}")
+    config = folder_config(folder / CONFIG, VERSION, "an adapter")
     layers, names = config.get("layers"), config.get("modules_to_save")
     if not isinstance(layers, dict) or not layers or not isinstance(names, list):
         raise ValueError(f"{CONFIG} names no layers")

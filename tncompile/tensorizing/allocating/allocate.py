@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def allocate(
     layers: Sequence[str] | None = None,
     damping: float = 0.01,
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Allocation:
     """What each layer of a model becomes, so that the output suffers least for a budget.
@@ -49,11 +51,13 @@ def allocate(
     `candidates` beside LowRank ("MPO", "Monarch", "KroneckerSum", "Tucker", …: blocks of
     `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low rank was
     given, and the best of each layer is taken: quick fits decide, whole ones where they are close.
-    For a budget of time none is taken that takes longer. `layers` are patterns of names. `progress`
-    is called with layers done and to do.
+    For a budget of time none is taken that takes longer. `layers` are patterns of names. What was
+    found of each layer, spectra and fits of candidates, is kept in the folder `checkpoint`: a run
+    that was killed goes on from there, to the same result. `progress` is called with layers done
+    and to do.
 
     Raises ValueError where the budget is below what the smallest ranks take, for time without
-    moments, unknown candidates and patterns that match nothing.
+    moments, unknown candidates, patterns that match nothing and a `checkpoint` of something else.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.Tanh())
@@ -79,5 +83,6 @@ def allocate(
             layers=layers,
             damping=damping,
             seed=seed,
+            checkpoint=checkpoint,
             progress=progress,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
@@ -12,9 +13,11 @@ from tncompile.tensorizing.allocating.allocation import Allocation, Choice
 from tncompile.tensorizing.allocating.budgets import Budget, Floors, read_floors
 from tncompile.tensorizing.allocating.contending import best_of, forms_of, read_candidates
 from tncompile.tensorizing.allocating.options import Option, best
+from tncompile.tensorizing.allocating.remembering import Memory
 from tncompile.tensorizing.allocating.subjects import Subject, subjects_of
 from tncompile.tensorizing.allocating.timing import MICRO, clock_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
+from tncompile.tensorizing.resuming.answers import Answers
 
 
 def decide(
@@ -29,6 +32,7 @@ def decide(
     layers: Sequence[str] | None,
     damping: float,
     seed: int,
+    checkpoint: str | os.PathLike[str] | None,
     progress: Callable[[int, int], None] | None,
 ) -> Allocation:
     """What `allocate` returns."""
@@ -40,26 +44,44 @@ def decide(
     if moments is not None:
         require_of(moments, model)
     clock = clock_of(moments) if budget.unit == "time" else None
+    answers = None if checkpoint is None else Answers.at(checkpoint)
+    memory = Memory(answers, moments if clock is not None else None)
     subjects = list(subjects_of(model, moments, layers, budget.unit, damping))
     if not subjects:
         raise ValueError("the model has no layer with a weight: nothing to allocate")
     if clock is not None:
         subjects = [clock.priced(each) for each in subjects]
-    given = read_floors(floors, [each.name for each in subjects])
+    given = read_floors(floors, [name for each in subjects for name in each.names])
     total = len(subjects) * (2 if len(names) > 1 or names[0] != "LowRank" else 1)
     report = progress or (lambda done, total: None)
     options: dict[str, list[Option]] = {}
+    blocks = forms_of(names)
+
+    def options_of(each: Subject) -> list[Option]:
+        floor = max((given[name] for name in each.names if name in given), default=None)
+
+        def find() -> list[Option]:
+            found = each.options(floor, multiple, blocks)
+            return found if clock is None else clock.timed(each, found)
+
+        return memory.options(each, find, "options", floor, multiple, *blocks)
+
+    def best_for(each: Subject, low_rank: Option) -> Option:
+        def find() -> Option:
+            return best_of(each, low_rank, names, seed, clock)
+
+        return memory.option(each, find, "best", repr(low_rank), seed, *names)
+
     for number, each in enumerate(subjects):
         report(number, total)
-        found = each.options(given.get(each.name), multiple, forms_of(names))
-        options[each.name] = found if clock is None else clock.timed(each, found)
+        options[each.name] = options_of(each)
     unit = float(len(subjects))
     if moments is not None:
         unit = moments.output / moments.samples or 1.0
     chosen, threshold = _chosen(model, subjects, options, budget, embedding_share, unit)
     for number, each in enumerate(subjects if total > len(subjects) else ()):
         report(len(subjects) + number, total)
-        chosen[each.name] = best_of(each, chosen[each.name], names, seed, clock)
+        chosen[each.name] = best_for(each, chosen[each.name])
     report(total, total)
     times = None
     if clock is not None:

@@ -15,6 +15,8 @@ from tncompile.tensorizing.allocating.options import Option
 from tncompile.tensorizing.allocating.spectra import seen_weight, tails
 from tncompile.tensorizing.calibrating.layers import Layer, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.sharing import shared_sums
+from tncompile.tensorizing.calibrating.sums import LayerSums
 from tncompile.tensorizing.moments import Metric
 
 
@@ -22,7 +24,8 @@ from tncompile.tensorizing.moments import Metric
 class Subject:
     """A layer; `unit` is what a parameter of it costs, `scale` what a squared error counts.
 
-    One that is `fixed` can become nothing else.
+    `names` are all that its weight is held under, `sums` what is known of all of them together. One
+    that is `fixed` can become nothing else.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Subject:
     unit: float
     fixed: bool
     counts_work: bool = False  # costs are multiply-adds: of convolutions more than parameters
+    names: tuple[str, ...] = ()
+    sums: LayerSums | None = None
 
     @property
     def kind(self) -> str:
@@ -119,29 +124,41 @@ def subjects_of(
     damping: float,
 ) -> Iterator[Subject]:
     """The layers that may change, in the order of the model; one of those with the same weight."""
+    holders = _holders(model)
     weights: set[int] = set()
     for name, (module, layer) in layers_of(model, patterns).items():
         weight: torch.Tensor = module.weight  # type: ignore[assignment]
-        if id(weight) in weights:
+        own = module._parameters.get("weight") is weight  # else it is computed anew at each read
+        key = id(weight) if own else id(module)
+        if key in weights:
             continue
-        weights.add(id(weight))
-        known = moments is not None and name in moments
+        weights.add(key)
+        names = tuple(dict.fromkeys([name, *(holders[key] if own else ())]))
+        sums = shared_sums(moments, names, layer.kind)
         metric, scale, rows = None, 1.0, 1.0
-        if moments is not None and known:
-            metric = moments.metric(name, damping=damping)
-            rows = float(moments.layers[name].rows.sum()) / moments.samples
+        if moments is not None and sums is not None:
+            metric = sums.metric(moments.samples, "frequency", damping)
+            rows = float(sums.rows.sum()) / moments.samples
             if layer.kind == "embedding":  # columns count alike, as much together as they do
-                outputs = moments.metric(name, rows="gradients").outputs
-                assert outputs is not None
-                scale = float(outputs.trace()) / layer.outputs
+                scale = float(sums.outputs.trace()) / moments.samples / layer.outputs
         elif moments is None:
             size = float(weight.detach().double().square().sum())
             scale = 1 / size if size else 1.0
         if layer.kind == "embedding":
             rows = 0.0
         cost = {"bytes": float(weight.element_size()), "flops": rows}.get(unit, 1.0)
-        fixed = layer.groups > 1 or (moments is not None and not known) or not _plain(module)
-        yield Subject(name, module, layer, metric, scale, cost, fixed, unit == "flops")
+        fixed = layer.groups > 1 or (moments is not None and sums is None) or not _plain(module)
+        work = unit == "flops"
+        yield Subject(name, module, layer, metric, scale, cost, fixed, work, names, sums)
+
+
+def _holders(model: nn.Module) -> dict[int, list[str]]:
+    """The names of all modules that hold a weight, by its identity."""
+    found: dict[int, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if (weight := module._parameters.get("weight")) is not None:
+            found.setdefault(id(weight), []).append(name)
+    return found
 
 
 def as_layer(subject: Subject) -> nn.Module:

@@ -1,8 +1,8 @@
 """What layers take by the cost model, in microseconds, as they are and as what they can become.
 
-A layer counts for as many rows as one call of the model gives it, the mean over the batches that
-moments have seen: of a convolution, places of its output, of images taken to be square. Times are
-those of a forward pass on the built-in profile of the device that the weight is on.
+A layer counts for the call that it is given most often, as moments know it: rows, and lengths of
+images. Times are those of a forward pass on the built-in profile of the device that the weight is
+on.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from torch import nn
-
 from tncompile.architecture import Architecture
 from tncompile.converting import completed
 from tncompile.machine.registry import builtin_for
+from tncompile.planning.request import options_of_call
 from tncompile.spec import load
 from tncompile.tensorizing.allocating.options import Option, hull
 from tncompile.tensorizing.allocating.subjects import Subject, as_layer
+from tncompile.tensorizing.calibrating.calls import usual_call
 from tncompile.tensorizing.calibrating.model_moments import Moments
 
 MICRO = 1e6
@@ -70,41 +70,22 @@ class Clock:
         self, subject: Subject, block: str, arguments: Mapping[str, object]
     ) -> tuple[float, float]:
         """Of a block, and of the layer that it stands for."""
-        batch, sizes = self._calls(subject)
+        assert subject.sums is not None  # one that nothing is known of stays as it is
+        call = usual_call(self._moments, subject.sums, subject.module)
         layer = as_layer(subject)
         library = load("std/convolution.tn" if subject.kind == "conv" else "std/linear.tn")
         filled = completed(layer, library.blocks[block], arguments)
-        key = (block, repr(sorted(filled.items())), batch, *sizes.items(), subject.weight.device)
+        key = (block, repr(sorted(filled.items())), call, subject.weight.device)
         if key not in self._known:
             made: Architecture = library.blocks[block].instantiate(**filled)
             machine = builtin_for(subject.weight.device.type)
-            cost = made.cost(batch, sizes=sizes, search="fast", machine=machine)
+            options = options_of_call(made.network, call)
+            cost = made.cost(**options, search="fast", machine=machine)
             figures = cost.inference
             assert figures.seconds is not None
             assert figures.dense_seconds is not None
             self._known[key] = MICRO * figures.seconds, MICRO * figures.dense_seconds
         return self._known[key]
-
-    def _calls(self, subject: Subject) -> tuple[int, dict[str, int]]:
-        """The leading axis of what a call of the model gives a layer, and lengths of windows."""
-        moments = self._moments
-        batches, samples = max(1, moments.batches), max(1, moments.samples)
-        rows = float(moments.layers[subject.name].rows.sum())
-        if subject.kind != "conv":
-            return max(1, round(rows / batches)), {}
-        conv: nn.Conv2d = subject.module  # type: ignore[assignment]
-        axes = range(len(conv.kernel_size))
-        long = [k for k in axes if conv.kernel_size[k] > 1] or [*axes]
-        side = max(1, round((rows / samples) ** (1 / len(long))))
-        sizes: dict[str, int] = {}
-        for k in axes:
-            reach = conv.dilation[k] * (conv.kernel_size[k] - 1)
-            same = reach if conv.padding == "same" else 0
-            padded = same if isinstance(conv.padding, str) else 2 * conv.padding[k]
-            places = side if k in long else 1
-            length = (places - 1) * conv.stride[k] + reach + 1 - padded
-            sizes[f"h.{k}"] = max(1, length)
-        return max(1, round(samples / batches)), sizes
 
 
 def clock_of(moments: Moments | None) -> Clock:

@@ -56,7 +56,7 @@ class Moments:
         return f"Moments({', '.join(parts)})"
 
     def __contains__(self, name: object) -> bool:
-        return name in self.layers or name in self.aliases
+        return isinstance(name, str) and self.aliases.get(name, name) in self.layers
 
     def __add__(self, other: Moments) -> Moments:
         """Those of two data sets of one model. Raises ValueError for those of two models."""
@@ -110,21 +110,7 @@ class Moments:
         >>> arch.fit(mlp[0].weight, metric=moments.metric("0")).metric_error < 1
         True
         """
-        import torch
-
-        sums = self._sums_of(name)
-        if sums.layer.kind == "embedding" and rows == "frequency":
-            return Metric(sums.rows / sums.rows.sum(), None, damping)
-        outputs = sums.outputs / self.samples
-        if sums.layer.groups > 1:
-            group = torch.arange(sums.layer.groups, device=outputs.device)
-            group = group.repeat_interleave(sums.layer.outputs // sums.layer.groups)
-            outputs = outputs * (group.unsqueeze(0) == group.unsqueeze(1))
-        if sums.axes:  # each has the trace of the moment of all
-            first, *others = sums.axes
-            axes = (first / sums.outputs.trace(), *(each / each.trace() for each in others))
-            return Metric(None, outputs, damping, axes)
-        return Metric(sums.inputs / sums.outputs.trace(), outputs, damping)
+        return self._sums_of(name).metric(self.samples, rows, damping)
 
     @staticmethod
     def bytes_needed(

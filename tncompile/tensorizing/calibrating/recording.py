@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tncompile.files import json_value
+from tncompile.tensorizing.calibrating.calls import MOST, Call
 from tncompile.tensorizing.calibrating.layers import KINDS, Layer
 from tncompile.tensorizing.calibrating.sums import LayerSums
 from tncompile.tensorizing.storing import read_tensors, write_tensors
@@ -19,6 +20,9 @@ KEY = "tncompile.moments"
 VERSION = 1
 LARGEST = 1e300
 
+LONGEST_CALL = 5
+"""Numbers of an entry of `calls`: a count, rows, and three lengths."""
+
 
 def write(
     path: str | os.PathLike[str], layers: Mapping[str, LayerSums], facts: Mapping[str, object]
@@ -26,6 +30,7 @@ def write(
     """Write the sums of layers and what else is known."""
     tensors: dict[str, torch.Tensor] = {}
     known: dict[str, object] = {}
+    calls: dict[str, object] = {}
     for name, sums in layers.items():
         for number, axis in enumerate(sums.axes):
             tensors[f"axis {number}:{name}"] = axis
@@ -35,7 +40,8 @@ def write(
         tensors[f"rows:{name}"] = sums.rows
         layer = sums.layer
         known[name] = [layer.kind, layer.inputs, layer.outputs, layer.groups, *layer.axes]
-    said = {"version": VERSION, "layers": known, **facts}
+        calls[name] = [[count, *call] for call, count in sums.calls.items()]
+    said = {"version": VERSION, "layers": known, "calls": calls, **facts}
     write_tensors(path, tensors, {KEY: json.dumps(said)})
 
 
@@ -67,7 +73,13 @@ def _read(
         _require(_is_count(said.get(name)), f"`{name}` is no count")
     if not isinstance(output, int | float) or not 0 <= output < LARGEST:
         raise ValueError("`output` is no sum of squares")
-    return {name: _sums(name, given, tensors) for name, given in layers.items()}, {
+    calls = said.get("calls", {})  # files of before say nothing of them
+    _require(isinstance(calls, dict), "`calls` are of no layers")
+    found = {
+        name: _sums(name, given, _calls(name, calls.get(name, [])), tensors)
+        for name, given in layers.items()
+    }
+    return found, {
         "unreached": tuple(unreached),
         "aliases": aliases,
         "samples": said["samples"],
@@ -76,7 +88,23 @@ def _read(
     }
 
 
-def _sums(name: str, given: object, tensors: Mapping[str, torch.Tensor]) -> LayerSums:
+def _calls(name: str, given: object) -> dict[Call, int]:
+    """How often there was each call of a layer."""
+    problem = f"`calls` of the layer {name[:80]!r} are no counts of rows and lengths"
+    _require(isinstance(given, list) and len(given) <= MOST, problem)
+    assert isinstance(given, list)
+    found: dict[Call, int] = {}
+    for each in given:
+        _require(isinstance(each, list) and 2 <= len(each) <= LONGEST_CALL, problem)
+        _require(all(map(_is_count, each)), problem)
+        found[tuple(each[1:])] = each[0]
+    _require(len({len(each) for each in found}) <= 1, problem)
+    return found
+
+
+def _sums(
+    name: str, given: object, calls: Mapping[Call, int], tensors: Mapping[str, torch.Tensor]
+) -> LayerSums:
     where = f"of the layer {name[:80]!r}"
     _require(
         isinstance(given, list) and len(given) >= 4 and given[0] in KINDS,
@@ -115,7 +143,8 @@ def _sums(name: str, given: object, tensors: Mapping[str, torch.Tensor]) -> Laye
         found[what] = tensor
     nothing = torch.zeros(0, 0, dtype=found["outputs"].dtype)
     of_axes = tuple(found[f"axis {number}"] for number in range(len(layer.axes)))
-    return LayerSums(layer, found.get("inputs", nothing), found["outputs"], found["rows"], of_axes)
+    inputs = found.get("inputs", nothing)
+    return LayerSums(layer, inputs, found["outputs"], found["rows"], of_axes, calls)
 
 
 def _require(fine: bool, problem: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from tncompile.tensorizing.calibrating.calling import (
     own_random,
     undisturbed,
 )
+from tncompile.tensorizing.calibrating.calls import call_of, counted
 from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patches import axis_sums, rows_of
@@ -72,14 +74,25 @@ class Accumulators:
         """
         wide = torch.promote_types(gradient.dtype, torch.float32)
         if layer.axes:
-            self._add_axes(name, module, layer, x.to(wide), gradient.to(wide))
-            return
-        for into, of in rows_of(module, layer, x, gradient):
-            g = of.to(wide)
+            heard = self._add_axes(name, module, layer, x.to(wide), gradient.to(wide))
+        else:
+            heard = self._add_rows(name, module, layer, x, gradient.to(wide))
+        if heard:
+            sums = self.sums[name]
+            calls = counted(sums.calls, {call_of(module, layer, x): 1})
+            self.sums[name] = replace(sums, calls=calls)
+
+    def _add_rows(
+        self, name: str, module: nn.Module, layer: Layer, x: torch.Tensor, gradient: torch.Tensor
+    ) -> bool:
+        """A call of a layer that has one moment; whether there was something to add."""
+        found = False
+        for into, g in rows_of(module, layer, x, gradient):
             squares = g.square().sum(2)
             heard = squares > 0
             if not bool(heard.any()):
                 continue
+            found = True
             sums = self.of(name, layer, g.device)
             rows = g.transpose(0, 1).reshape(-1, layer.outputs)
             sums.outputs.add_(rows.mT @ rows)
@@ -87,25 +100,27 @@ class Accumulators:
                 sums.inputs.index_add_(0, into, squares[0].to(self.dtype))
                 sums.rows.index_add_(0, into, heard[0].to(sums.rows))
                 continue
-            weighted = into.to(wide) * squares.sqrt().unsqueeze(2)
+            weighted = into.to(g.dtype) * squares.sqrt().unsqueeze(2)
             flat = weighted.reshape(-1, layer.inputs)
             sums.inputs.add_(flat.mT @ flat)
             sums.rows.add_(heard.any(0).sum())
+        return found
 
     def _add_axes(
         self, name: str, module: nn.Module, layer: Layer, x: torch.Tensor, g: torch.Tensor
-    ) -> None:
-        """A call of a convolution that has a moment for each axis."""
+    ) -> bool:
+        """The same of a convolution that has a moment for each axis."""
         channels = g.dim() - len(layer.axes)  # the first axis, or behind that of the batch
         rows = g.movedim(channels, -1).reshape(-1, layer.outputs)
         heard = rows.square().sum(1) > 0
         if not bool(heard.any()):
-            return
+            return False
         sums = self.of(name, layer, g.device)
         sums.outputs.add_(rows.mT @ rows)
         sums.rows.add_(heard.sum())
         for total, new in zip(sums.axes, axis_sums(module, layer, x, g), strict=True):
             total.add_(new)
+        return True
 
     def require_finite(self) -> None:
         """Raise ValueError where a sum is not finite."""

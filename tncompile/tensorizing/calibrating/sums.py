@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
+from tncompile.tensorizing.calibrating.calls import Call, counted
 from tncompile.tensorizing.calibrating.layers import Layer
+from tncompile.tensorizing.moments import Metric
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +25,7 @@ class LayerSums:
     rows     how many there were; of an embedding how many of each id, (words,)
     axes     of a large convolution, in place of `inputs`: the same for each axis by itself
              (channels, then the kernel's), summed over the others, (size, size)
+    calls    how often the layer was given as many rows of these lengths; see `calls`
     """
 
     layer: Layer
@@ -29,13 +33,34 @@ class LayerSums:
     outputs: torch.Tensor
     rows: torch.Tensor
     axes: tuple[torch.Tensor, ...] = ()
+    calls: Mapping[Call, int] = field(default_factory=dict)
+
+    def metric(
+        self, samples: int, rows: Literal["frequency", "gradients"], damping: float
+    ) -> Metric:
+        """What an error of the weight counts, with so many samples; see `Moments.metric`."""
+        import torch
+
+        if self.layer.kind == "embedding" and rows == "frequency":
+            return Metric(self.rows / self.rows.sum(), None, damping)
+        outputs = self.outputs / samples
+        if self.layer.groups > 1:
+            group = torch.arange(self.layer.groups, device=outputs.device)
+            group = group.repeat_interleave(self.layer.outputs // self.layer.groups)
+            outputs = outputs * (group.unsqueeze(0) == group.unsqueeze(1))
+        if self.axes:  # each has the trace of the moment of all
+            first, *others = self.axes
+            axes = (first / self.outputs.trace(), *(each / each.trace() for each in others))
+            return Metric(None, outputs, damping, axes)
+        return Metric(self.inputs / self.outputs.trace(), outputs, damping)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> LayerSums:
         """Elsewhere, and of another precision; counts stay float64."""
         inputs, outputs, *axes = (
             each.to(device, dtype) for each in (self.inputs, self.outputs, *self.axes)
         )
-        return LayerSums(self.layer, inputs, outputs, self.rows.to(device), tuple(axes))
+        rows = self.rows.to(device)
+        return LayerSums(self.layer, inputs, outputs, rows, tuple(axes), self.calls)
 
     def __add__(self, other: LayerSums) -> LayerSums:
         """Sums over both."""
@@ -45,4 +70,5 @@ class LayerSums:
             self.outputs + other.outputs.to(self.outputs),
             self.rows + other.rows.to(self.rows),
             tuple(a + b.to(a) for a, b in zip(self.axes, other.axes, strict=True)),
+            counted(self.calls, other.calls),
         )

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.fitting.balancing import balanced
 from tncompile.tensorizing.fitting.product import product_of, weight_axes
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.moments import DAMPING, Metric
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
 
@@ -41,8 +42,9 @@ def remeasured(done: Tensorized, model: nn.Module, moments: Moments | None) -> T
         weight, now = (dense(placed, module) for module in (original, placed.module))
         lost, size = weight - now, float(weight.norm())
         metric_error = row.metric_error
-        if moments is not None and layer.name in moments:
-            metric = moments.metric(layer.name)
+        sums = shared_sums(moments, layer.weight_names, layer.kind)
+        if moments is not None and sums is not None:
+            metric = sums.metric(moments.samples, "frequency", DAMPING)
             seen, whole = (_seen(each, metric) for each in (lost, weight))
             metric_error = (seen / whole) ** 0.5 if whole else 0.0
         error = float(lost.norm()) / size if size else 0.0

@@ -40,12 +40,10 @@ def is_pretrained(model: nn.Module) -> bool:
     return getattr(transformers, base.__name__, None) is base
 
 
-def pretrained_files(
-    model: nn.Module, source: str, quantized: Mapping[str, object]
-) -> dict[str, str]:
+def pretrained_files(model: nn.Module, source: str, more: Mapping[str, object]) -> dict[str, str]:
     """The texts that transformers reads beside the weights, by file: with the networks in them.
 
-    `quantized` says how those layers are that hold integers, by name.
+    `more` is what else is said of them.
     """
     given: Any = model
     config = json.loads(given.config.to_json_string())
@@ -56,7 +54,7 @@ def pretrained_files(
         "version": 1,
         "dtype": config["dtype"],
         "networks": source,
-        "quantized": dict(quantized),
+        **more,
     }
     files = {CONFIG: _json(config)}
     generation = getattr(model, "generation_config", None)

@@ -12,6 +12,8 @@ from torch import nn
 from tncompile.network.packing import Quantization, packings
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patterns import matching
+from tncompile.tensorizing.calibrating.sharing import shared_sums
+from tncompile.tensorizing.moments import DAMPING
 from tncompile.tensorizing.quantizing.dense import dense_layers, dense_replacements, dense_state
 from tncompile.tensorizing.quantizing.state import network_state
 from tncompile.tensorizing.replacing.copying import copied
@@ -111,10 +113,10 @@ def _quantized(subject: _Subject, wanted: Quantization, moments: Moments | None)
 
 def _importance(layer: Layer, moments: Moments | None) -> torch.Tensor | None:
     """What the squared error of each entry of a dense weight counts."""
-    name = next((name for name in layer.names if moments is not None and name in moments), None)
-    if name is None or moments is None:
+    sums = shared_sums(moments, layer.weight_names, layer.kind)
+    if sums is None or moments is None:
         return None
-    metric = moments.metric(name)
+    metric = sums.metric(moments.samples, "frequency", DAMPING)
     sides: list[torch.Tensor] = []
     for moment in (metric.outputs, metric.inputs):
         if moment is None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tncompile.files import bounded_text, json_text, json_value, new_folder, require_new
+from tncompile.files import (
+    LARGEST_TEXT,
+    bounded_text,
+    folder_config,
+    json_text,
+    new_folder,
+    require_new,
+)
 from tncompile.tensorizing.replacing.placing import (
     QUANTIZED,
     Placed,
@@ -31,9 +38,6 @@ NETWORKS, REPORT = "networks", "report"
 VERSION = 1
 """Of the layout of folders."""
 
-LARGEST_TEXT = 2**24
-"""Bytes of a text in a folder that are read."""
-
 
 def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | None) -> None:
     """What `Tensorized.save` does."""
@@ -42,6 +46,7 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
         is_pretrained,
         pretrained_files,
     )
+    from tncompile.tensorizing.replacing.calls import PLANNED, written_calls
     from tncompile.tensorizing.replacing.skeletons import is_reference
     from tncompile.tensorizing.replacing.source import written_source
     from tncompile.tensorizing.replacing.weights import require_equal, write_weights
@@ -53,12 +58,12 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
     with new_folder(folder) as temporary:
         _write(temporary / SOURCE, source)
         write_weights(done.model, temporary / WEIGHTS)
-        quantized = written_weights(done._placed)
-        config = {"version": VERSION, "model": model, QUANTIZED: quantized}
+        own = {QUANTIZED: written_weights(done._placed), PLANNED: written_calls(done._placed)}
+        config = {"version": VERSION, "model": model, **own}
         _write(temporary / CONFIG, json_text(config))
         _write(temporary / f"{REPORT}.txt", repr(done.report) + "\n")
         _write(temporary / f"{REPORT}.json", json_text(done.report.to_dict()))
-        read, placed = _read(temporary, done._skeleton)
+        read, placed = _read(temporary, _config(temporary), done._skeleton)
         require_equal(read, done.model)
         (temporary / NETWORKS).mkdir()
         for each in placed:
@@ -66,7 +71,7 @@ def write_folder(done: Tensorized, folder: str | os.PathLike[str], model: str | 
             if not path.exists():
                 _write(path, each.source())
         if is_pretrained(done.model):
-            for name, text in pretrained_files(done.model, source, quantized).items():
+            for name, text in pretrained_files(done.model, source, own).items():
                 _write(temporary / name, text)
             require_equal(_built(temporary), done.model)
             copy_companions(done.model, temporary)
@@ -108,15 +113,15 @@ def load_model(
         if model is not None:
             raise ValueError(f"{folder} is a folder of transformers, which says what its model is")
         return read_pretrained(path)
-    named = _config(path).get("model")
+    config = _config(path)
     if model is None and pretrained:
         return _built(path)
     if model is None:
-        words = "give what makes its model: model=…"
+        words, named = "give what makes its model: model=…", config.get("model")
         if named is not None:
             words = f"it names {named!r}, which is imported only if you say so: model={named!r}"
         raise ValueError(f"{folder} holds no code: {words}")
-    return _read(path, made_model(model))[0]
+    return _read(path, config, made_model(model))[0]
 
 
 def _built(folder: Path) -> nn.Module:
@@ -144,20 +149,18 @@ def _config(folder: Path) -> dict[str, object]:
     """What a folder says of itself; `model` is what makes its model, if it says so."""
     from tncompile.tensorizing.replacing.skeletons import is_reference
 
-    try:
-        config = json_value(bounded_text(folder / CONFIG, LARGEST_TEXT))
-    except ValueError as error:
-        raise ValueError(f"{CONFIG} is no JSON: {error}") from None
-    if not isinstance(config, dict) or config.get("version") != VERSION:
-        raise ValueError(f"{CONFIG} is not that of a tensorized model of version {VERSION}")
+    config = folder_config(folder / CONFIG, VERSION, "a tensorized model")
     named = config.get("model")
     if named is not None and not is_reference(named):
         raise ValueError(f"the model that {CONFIG} names is no `module:callable`")
     return config
 
 
-def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
+def _read(
+    folder: Path, config: Mapping[str, object], original: nn.Module
+) -> tuple[nn.Module, list[Placed]]:
     """The model in a folder. What stands in it is checked before anything of its size is made."""
+    from tncompile.tensorizing.replacing.calls import PLANNED, read_calls
     from tncompile.tensorizing.replacing.copying import copied
     from tncompile.tensorizing.replacing.weights import Weights
     from tncompile.tensorizing.rewriting.replacements import replacements
@@ -165,8 +168,8 @@ def _read(folder: Path, original: nn.Module) -> tuple[nn.Module, list[Placed]]:
 
     rewrite = Rewrite.loads(bounded_text(folder / SOURCE, LARGEST_TEXT))
     weights = Weights(folder / WEIGHTS)
-    found, _ = replacements(rewrite, original)
-    asked = read_weights(_config(folder).get(QUANTIZED), found)
+    found = read_calls(config.get(PLANNED), replacements(rewrite, original)[0])
+    asked = read_weights(config.get(QUANTIZED), found)
     _require_sizes(found, asked, weights.shapes.values())
     placed = [
         Placed(each, each.architecture, unfitted(each, None, wanted), wanted)

@@ -15,6 +15,10 @@ FIT_COPIES = 12
 4096 × 4096 matrix onto a train; a model of three of 2048 × 2048, one replaced, takes 409 MiB
 (low rank) or 310 MiB (a train), where 417 are said."""
 
+PAIR_COPIES, SQUARE_COPIES = 4, 8
+"""Those of a network of two tensors, which is one decomposition: for each entry of the weight, and
+of a square of its shorter side. A table of 30,000 × 384 takes 361 MiB, where 382 are said."""
+
 
 ROOT_COPIES = 5
 """Float64 numbers for each entry of a moment while a fit takes roots: the metric's own copy, the
@@ -39,6 +43,9 @@ def memory_needed(
         numbers = sum(math.prod(parameter.shape) for parameter in network.parameters)
         networks += numbers * weight.element_size()
         fit = FIT_COPIES * max(weight.numel(), numbers)
+        if len(network.parameters) - len(network.biases) == 2 and weight.dim() == 2:
+            entries = max(weight.numel(), numbers)
+            fit = min(fit, PAIR_COPIES * entries + SQUARE_COPIES * min(weight.shape) ** 2)
         known = [name for name in each.layer.names if moments is not None and name in moments]
         if moments is not None and known and each.layer.module is not None:
             sums = moments.layers[moments.aliases.get(known[0], known[0])]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile.network.packing import Quantization
+    from tncompile.planning.request import CallOptions
     from tncompile.tensorizing.replacing.copying import Standing
     from tncompile.tensorizing.rewriting.replacements import Replacement
 
@@ -38,12 +39,19 @@ class Placed:
         name = self.replacement.block.name
         return name if self.quantization is None else f"{name}_{self.quantization.weights}"
 
+    @property
+    def options(self) -> CallOptions:
+        """What its plan is asked for."""
+        return self.replacement.planned(self.architecture)
+
     def source(self) -> str:
         """The Python file of the module."""
         wanted = self.quantization
         if wanted is None:
-            return self.architecture.source(search="fast")
-        return self.architecture.source(weights=wanted.weights, group=wanted.group, search="fast")
+            return self.architecture.source(search="fast", **self.options)
+        weights, group = wanted.weights, wanted.group
+        made = self.architecture
+        return made.source(weights=weights, group=group, search="fast", **self.options)
 
     def standing(self) -> Standing:
         """The module in the place of its layer."""
@@ -72,6 +80,7 @@ def unfitted(
         weights=None if quantization is None else quantization.weights,
         group=None if quantization is None else quantization.group,
         search="fast",
+        **each.planned(architecture),
     )
     if state is not None:
         module.load_state_dict(state)

@@ -27,6 +27,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from tncompile.tensorizing.originals.companions import settle_ties
 from tncompile.tensorizing.originals.pretrained import METHOD
+from tncompile.tensorizing.replacing.calls import read_calls
 from tncompile.tensorizing.replacing.copying import expose_readers
 from tncompile.tensorizing.replacing.placing import Placed, numbers_held, read_weights, unfitted
 from tncompile.tensorizing.rewriting.layers import layers_of
@@ -39,7 +40,8 @@ VERSION = 1
 class NetworksConfig(QuantizationConfigMixin):  # type: ignore[misc]
     """What `quantization_config` says: `networks` is the text of `model.tn`, `dtype` that of all.
 
-    `quantized` are the layers whose weights are integers, by name.
+    `quantized` are the layers whose weights are integers, `planned_for` the calls of layers, both
+    by name.
 
     Raises ValueError for what is none.
     """
@@ -50,6 +52,7 @@ class NetworksConfig(QuantizationConfigMixin):  # type: ignore[misc]
         version: object = None,
         dtype: object = None,
         quantized: object = None,
+        planned_for: object = None,
         **_: object,
     ) -> None:
         if not isinstance(networks, str) or version != VERSION:
@@ -58,6 +61,7 @@ class NetworksConfig(QuantizationConfigMixin):  # type: ignore[misc]
         self.networks = networks
         self.version = VERSION
         self.quantized = quantized
+        self.planned_for = planned_for
         self.dtype = dtype if isinstance(dtype, str) else None
 
 
@@ -80,7 +84,7 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
         most = sum(map(os.path.getsize, checkpoint_files)) if checkpoint_files else math.inf
         with _plainly():
             given = self.quantization_config
-            place_networks(model, given.networks, most, given.quantized)
+            place_networks(model, given.networks, most, given.quantized, given.planned_for)
 
     def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype that is asked for, as it is."""
@@ -131,7 +135,11 @@ def _plainly() -> Iterator[None]:
 
 
 def place_networks(
-    model: PreTrainedModel, source: str, most: float, quantized: object = None
+    model: PreTrainedModel,
+    source: str,
+    most: float,
+    quantized: object = None,
+    planned_for: object = None,
 ) -> None:
     """Put the networks of a text in the place of layers of a model without weights.
 
@@ -141,7 +149,7 @@ def place_networks(
     """
     _tie(model)
     rewrite = _fitting(Rewrite.loads(source), model)
-    found, _ = replacements(rewrite, model)
+    found = read_calls(planned_for, replacements(rewrite, model)[0])
     asked = read_weights(quantized, found)
     for each, wanted in zip(found, asked, strict=True):
         if numbers_held(each, wanted) > most:

@@ -19,11 +19,13 @@ class Row:
     network     the block with its arguments
     before      parameters of the layer, its bias included
     after       those of the network
-    flops       of a forward pass of the network over 64 rows, images of 32 × 32
+    flops       of a forward pass of the network in the call that it is planned for
     dense_flops  the same of the layer; None for a raw parameter
     error       ‖W − W'‖ / ‖W‖ in the Frobenius norm
     metric_error  the same in the metric of the layer; None without one
     readers     who held the same weight, and reads it off the network now
+    call        what it is planned for: rows, or images and then their lengths; None for 64 rows and
+                images of 32 × 32, where nothing was known
     """
 
     names: tuple[str, ...]
@@ -38,6 +40,7 @@ class Row:
     error: float
     metric_error: float | None
     readers: tuple[str, ...] = ()
+    call: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,12 +99,22 @@ class Report:
                 yield f"{name} is shared: {', '.join(map(shown, row.names[1:]))}, too"
             for reader in row.readers:
                 yield f"{shown(reader)} is tied: it reads its weight off {name}"
+        planned: dict[str, list[str]] = {}
+        for row in self.rows:
+            if row.dense_flops is not None:
+                planned.setdefault(call_text(row.call), []).append(shown(row.names[0]))
+        for call, names in planned.items():
+            more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+            yield f"planned for {call}: {', '.join(names[:MOST_NAMED])}{more}"
         if self.kept:
             yield f"kept as they are by a line: {', '.join(map(shown, self.kept))}"
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
 
+
+MOST_NAMED = 3
+"""Layers that are named of those with equal plans."""
 
 LONGEST = 48
 """Characters of a network in the table."""
@@ -112,3 +125,17 @@ WIDEST = 10_000
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def call_text(call: tuple[int, ...] | None) -> str:
+    """A call in words.
+
+    >>> call_text((20,)), call_text((4, 8, 1)), call_text(None)
+    ('20 rows', '4 images of 8 × 1', '64 rows, images of 32 × 32, as no calls are known')
+    """
+    if call is None:
+        return "64 rows, images of 32 × 32, as no calls are known"
+    rows, *lengths = call
+    what = ("row", "rows") if not lengths else ("image", "images")
+    found = f"{rows:,} {what[rows != 1]}"
+    return f"{found} of {' × '.join(map('{:,}'.format, lengths))}" if lengths else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
+from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.fitting.result import Fit
+from tncompile.tensorizing.moments import DAMPING
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
 from tncompile.tensorizing.replacing.report import Report, Row
 from tncompile.tensorizing.rewriting.rewrite import shown
@@ -77,6 +79,7 @@ def tensorize(
     moments: Moments | None = None,
     seed: int = 0,
     tolerance: float | None = None,
+    planned_for: Mapping[str, Sequence[int]] | None = None,
     memory_limit: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -88,7 +91,11 @@ def tensorize(
     so are ties: who holds the weight of a replaced layer, as a head does that of an embedding,
     reads it off the network. `moments`, from `calibrate`, give the layers that they know a metric.
     With a `tolerance`, ranks that a line leaves out are the smallest that reach that relative
-    error; otherwise they are those of the block. `progress` is called with layers done and to do.
+    error; otherwise they are those of the block. Networks are planned for the calls that `moments`
+    have seen, the median of each layer; `planned_for` says otherwise, by patterns of names: numbers
+    of rows or images, then lengths of images, `{"conv*": (16, 224, 224)}`. Where neither says
+    anything those are 64 and 32 × 32. A plan decides on time, never on what is computed. `progress`
+    is called with layers done and to do.
     `checkpoint` is a folder in which each layer is kept once it is fitted: a run that was killed
     goes on from there, and ends with the same model to the bit. A fit counts only for the same
     weight, network, metric, tolerance and seed; a damaged file is warned of, and fitted anew.
@@ -105,6 +112,7 @@ def tensorize(
 
     from tncompile.planning.wording import bytes_text
     from tncompile.tensorizing.calibrating.calling import unchanged_weights
+    from tncompile.tensorizing.replacing.calls import with_calls
     from tncompile.tensorizing.replacing.copying import copied, skeleton
     from tncompile.tensorizing.replacing.memory import memory_needed
     from tncompile.tensorizing.resuming.fits import Fits
@@ -119,6 +127,7 @@ def tensorize(
         require_of(moments, model)
     with unchanged_weights(model):
         found, kept = replacements(read_rewrite(rewrite), model)
+        found = with_calls(found, moments, planned_for)
     if memory_limit is not None and (needed := memory_needed(model, found, moments)) > memory_limit:
         limit = bytes_text(memory_limit)
         raise ValueError(f"about {bytes_text(needed)} are needed, the limit is {limit}")
@@ -155,8 +164,8 @@ def _fitted(
     layer = each.layer
     metric = None
     if moments is not None and layer.module is not None:
-        known = next((name for name in layer.names if name in moments), None)
-        metric = None if known is None else moments.metric(known)
+        sums = shared_sums(moments, layer.weight_names, layer.kind)
+        metric = None if sums is None else sums.metric(moments.samples, "frequency", DAMPING)
     choice = Choice(None, tolerance if each.open_ranks else None, metric, None, seed, None)
     if fits is None:
         made, _, fit = _made(each, choice)
@@ -185,7 +194,8 @@ def _made(each: Replacement, choice: Choice) -> tuple[Placed, nn.Module, Fit]:
             return Placed(each, each.architecture, network), network, fit
         is_open = each.open_ranks and choice.tolerance is not None
         block = each.block if is_open else each.architecture
-        made = convert(layer.dense(), block, each.arguments if is_open else {}, choice)
+        arguments = each.arguments if is_open else {}
+        made = convert(layer.dense(), block, arguments, choice, call=each.call)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{shown(layer.name)}: {error}") from None
     placed = Placed(each, made.architecture, made.module)
@@ -201,7 +211,7 @@ def _key(each: Replacement, choice: Choice) -> str:
     said += [each.definition.span.text, each.architecture.describe("network"), choice.seed]
     said += [choice.tolerance]
     if metric is not None:
-        said += [metric.inputs, metric.outputs, metric.damping]
+        said += [metric.inputs, metric.outputs, metric.damping, *metric.axes]
     return key_of(*said)
 
 
@@ -227,7 +237,7 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
         before.append(bias)
     after = list(placed.module.parameters())
     readers = () if layer.module is None else layer.holders
-    figures = placed.architecture.cost(search="fast").inference
+    figures = placed.architecture.cost(search="fast", **placed.options).inference
     return Row(
         names=layer.names,
         kind=layer.kind,
@@ -241,6 +251,7 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
         error=error,
         metric_error=metric_error,
         readers=tuple(name for name, _ in readers),
+        call=placed.replacement.call,
     )
 
 

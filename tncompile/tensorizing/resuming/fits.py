@@ -52,15 +52,7 @@ class Fits:
 
         Raises ValueError for a folder with other files, and `OSError` where it cannot be made.
         """
-        path = Path(folder)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"{folder} is no folder: fits are kept in one of their own")
-        path.mkdir(parents=True, exist_ok=True)
-        for each in sorted(path.iterdir()):
-            if not OWN.fullmatch(each.name):
-                raise ValueError(f"{folder} holds {each.name!r}: fits are kept in a folder alone")
-        (path / "README").write_text(README, encoding="utf-8")
-        return Fits(path)
+        return Fits(own_folder(folder, OWN, "fits", README))
 
     def read(self, key: str) -> Stored | None:
         """The fit of a key; None where there is none. One that is damaged is said and removed."""
@@ -87,6 +79,24 @@ class Fits:
         said = {"ranks": fit.ranks, "error": fit.error, "metric_error": fit.metric_error}
         metadata = {"key": key, "digest": key_of(*_parts(tensors)), "fit": json.dumps(said)}
         write_tensors(self.folder / f"{key}.safetensors", tensors, metadata)
+
+
+def own_folder(
+    folder: str | os.PathLike[str], own: re.Pattern[str], what: str, readme: str
+) -> Path:
+    """A folder for files of ours alone, made where there is none, with a README.
+
+    Raises ValueError for a folder with files of other names, and `OSError` where it cannot be made.
+    """
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{folder} is no folder: {what} are kept in one of their own")
+    path.mkdir(parents=True, exist_ok=True)
+    for each in sorted(path.iterdir()):
+        if not own.fullmatch(each.name):
+            raise ValueError(f"{folder} holds {each.name!r}: {what} are kept in a folder alone")
+    (path / "README").write_text(readme, encoding="utf-8")
+    return path
 
 
 def _checked(key: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Stored:

@@ -40,6 +40,11 @@ class Layer:
         return self.names[0]
 
     @property
+    def weight_names(self) -> tuple[str, ...]:
+        """The names of all modules whose `weight` it is."""
+        return (*self.names, *(name for name, attribute in self.holders if attribute == "weight"))
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """That of its weight as the layer has it."""
         return tuple(self.weight.shape)

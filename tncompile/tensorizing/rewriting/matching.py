@@ -13,7 +13,7 @@ from torch import nn
 from tncompile.language.diagnostics.collector import Problems, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.tensorizing.rewriting.layers import Layer, layers_of
-from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, shown
+from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, exactly, shown
 
 MOST_NAMED = 5
 MOST_COMPARED = 2_000
@@ -43,7 +43,9 @@ def match(rewrite: Rewrite, model: nn.Module) -> list[tuple[Layer, Line]]:
                     break
         if not matched:
             layers = [layer for group in groups for layer in group]
-            problems.add(_matches_nothing(line, layers, re.compile(translate(line.pattern))))
+            bags = [name for name, each in model.named_modules() if type(each) is nn.EmbeddingBag]
+            pattern = re.compile(translate(line.pattern))
+            problems.add(_matches_nothing(line, layers, pattern, bags))
     problems.raise_errors()
     return [found[place] for place in sorted(found)]
 
@@ -53,15 +55,25 @@ def _is_of(layer: Layer, kind: str) -> bool:
     return layer.kind == kind or (kind == "any" and layer.kind != "parameter")
 
 
-def _matches_nothing(line: Line, layers: Sequence[Layer], pattern: re.Pattern[str]) -> Diagnostic:
-    """TN701, with the kind that was probably meant, or with the closest names."""
+def _matches_nothing(
+    line: Line, layers: Sequence[Layer], pattern: re.Pattern[str], bags: Sequence[str]
+) -> Diagnostic:
+    """TN701, with the kind that was probably meant, or with the closest names.
+
+    `bags` are the names of nn.EmbeddingBag, which is no layer here.
+    """
     named = "parameter" if line.kind == "parameter" else "layer"
     kind = "" if line.kind in ("any", "parameter") else f"`{line.kind}` "
     message = f"no {kind}{named} has a name like this"
     others = [each for each in layers if any(map(pattern.match, each.names))]
     own = [each for each in layers if _is_of(each, line.kind)]
     label, hint = "matches nothing", "a pattern is a whole name; `*` stands for any part of it"
-    if others:
+    if bag := next(filter(pattern.match, bags), None):
+        note = f"`{_cut(bag)}` is an nn.EmbeddingBag: it adds rows of its own weight, so its table"
+        note += " alone can be a network, which is contracted in each forward pass"
+        weight = f"{bag}.weight" if bag else "weight"
+        hint = f"write `parameter {exactly(weight)}`" if weight.isprintable() else hint
+    elif others:
         first = others[0]
         note = f"`{_cut(first.name)}` matches, which is of the kind `{first.kind}`"
         hint = f"write `{first.kind}` in its place"

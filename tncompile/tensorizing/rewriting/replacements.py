@@ -20,6 +20,7 @@ from tncompile.language.resolved import ResolvedNetwork, Value
 from tncompile.language.resolving.arguments import Matched, called_name
 from tncompile.language.syntax import tree
 from tncompile.network.features import features
+from tncompile.planning.request import CallOptions, options_of_call
 from tncompile.spec import instantiated
 from tncompile.tensorizing.fitting.product import weight_axes
 from tncompile.tensorizing.fitting.target import weight_shapes, written_shape
@@ -36,6 +37,7 @@ class Replacement:
 
     `block` with `arguments` is the network; where ranks are left to a tolerance, `architecture` is
     what it is with the ranks that the block has by itself. `definition` is the text behind it.
+    `call` are the rows and lengths that it is planned for, where something is known of them.
     """
 
     layer: Layer
@@ -45,6 +47,11 @@ class Replacement:
     architecture: Architecture
     definition: tree.Block = field(repr=False)
     open_ranks: bool
+    call: tuple[int, ...] | None = None
+
+    def planned(self, architecture: Architecture) -> CallOptions:
+        """What its plan is asked for. Raises ValueError for the call of another kind of layer."""
+        return options_of_call(architecture.network, self.call)
 
 
 def replacements(rewrite: Rewrite, model: nn.Module) -> tuple[list[Replacement], list[Layer]]:
