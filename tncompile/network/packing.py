@@ -30,9 +30,9 @@ SMALLEST_GROUP, LARGEST_GROUP = 8, 4096
 
 
 class Codes(Parameter):
-    """A stored tensor of integers: of eight bits, or two of four bits in a byte."""
+    """A stored tensor of integers: codes of eight bits, or two of four in a byte; ids of 64."""
 
-    dtype: Literal["int8", "uint8"]
+    dtype: Literal["int8", "uint8", "int64"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tncompile.emission.text.identifiers import hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
 from tncompile.network.model import Init, Parameter
+from tncompile.network.packing import Codes
 
 Members = Mapping[Key, Part]
 
@@ -131,7 +132,8 @@ def _lists(parameters: Iterable[Parameter]) -> dict[str, int]:
 
 def _parameter(tensor: PlainTensor) -> Parameter:
     init = Init(scheme=tensor.init.scheme, argument=tensor.init.argument)
-    return Parameter(
+    written = f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}"
+    parameter = Parameter(
         key=tensor.path,
         family=tensor.family,
         subscripts=tensor.key,
@@ -140,8 +142,9 @@ def _parameter(tensor: PlainTensor) -> Parameter:
         init=init,
         frozen=tensor.frozen,
         complex=tensor.complex,
-        written=f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}",
+        written=written,
     )
+    return Codes(**dict(parameter), dtype="int64") if tensor.integer else parameter
 
 
 def parameter_name(name: str) -> str:

@@ -17,6 +17,7 @@ from tncompile.language.typing.model import Key, Part
 from tncompile.models.emission.access import Access, is_list
 from tncompile.models.emission.layout import fitted
 from tncompile.network.model import Parameter
+from tncompile.network.packing import Codes
 
 Make = Callable[[Part], str]
 """The call that makes a part."""
@@ -107,7 +108,7 @@ def family_depth(tensors: ParameterAccess) -> int:
 
 def _tensors(tensors: ParameterAccess) -> list[str]:
     lines: list[str] = []
-    names = Names(["self", "device", "dtype", "h", "i", "j", "k"])
+    names = Names(["self", "device", "dtype", "empty_int64", "h", "i", "j", "k"])
     for family, group in groupby(tensors.parameters, lambda parameter: parameter.family):
         members = list(group)
         if not members[0].subscripts:
@@ -139,4 +140,6 @@ def _single(tensor: Parameter) -> str:
 def _empty(tensor: Parameter) -> str:
     sizes = ", ".join(map(str, tensor.shape)) if tensor.shape else "()"
     dtype = "_complex(dtype)" if tensor.complex else "dtype"
+    if isinstance(tensor, Codes):
+        dtype = f"torch.{tensor.dtype}"
     return f"torch.empty({sizes}, device=device, dtype={dtype})"
