@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
-    from tncompile.network.model import TensorNetwork
+    from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
@@ -276,6 +276,7 @@ class Architecture(Instantiated):
         (samples, in) are short for that of their second moment. It ends at a relative error of
         `tolerance`. Everything is computed in float64 on the device of the weight. Biases are no
         part of it. The `effort` `"quick"` is for comparing networks: one start and few steps.
+        Of models, `Interpolative` and what is written as it takes a weight: that of low rank.
         Raises ValueError for a weight of another shape or with entries that are not finite, and for
         networks that are no such map; TypeError for what is no tensor of numbers.
 
@@ -328,6 +329,16 @@ class Architecture(Instantiated):
                 return describe_branches(lower_network(self.network, plan))
             case "torch":
                 return self.source(shard=shard, progress=progress, **options)
+
+    @property
+    def _map(self) -> TensorNetwork:
+        """The network that is the map between inputs and output: its own."""
+        return self.network
+
+    @property
+    def _stored(self) -> tuple[Parameter, ...]:
+        """The tensors that a module stores, integers among them."""
+        return self.network.parameters
 
     @property
     def _block(self) -> ResolvedNetwork:
