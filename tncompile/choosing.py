@@ -150,22 +150,21 @@ class _Ranked:
 
 
 def _sizes(architecture: Architecture) -> dict[str, int]:
-    return {index.name: index.size or 1 for index in architecture.network.indices}
+    return {index.name: index.size or 1 for index in architecture._map.indices}
 
 
 def _parameters(architecture: Architecture) -> int:
     """Trained numbers of the weight; biases are no part of it."""
-    network = architecture.network
-    added = {bias.parameter for bias in network.biases}
+    added = {bias.parameter for bias in architecture._map.biases}
     return sum(
-        math.prod(p.shape) for p in network.parameters if p.key not in added and not p.frozen
+        math.prod(p.shape) for p in architecture._stored if p.key not in added and not p.frozen
     )
 
 
 def _require_within(architecture: Architecture, budget: float, whole: int) -> None:
     count = _parameters(architecture)
     if count > budget * whole:
-        target = architecture.network.target
+        target = architecture._map.target
         raise ValueError(f"{target} has {count:,} parameters, {count / whole:.3g} of the weight's")
 
 
@@ -233,7 +232,7 @@ def _by_singular_values(
     """
     from tncompile.tensorizing.fitting.ranks import cuts_of
 
-    network = ranked.made(2).network
+    network = ranked.made(2)._map
     cuts = cuts_of(network, weight, choice.metric, choice.inputs, tolerance)
     if cuts is None:
         return None

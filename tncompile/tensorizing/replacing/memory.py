@@ -35,8 +35,8 @@ def memory_needed(
     networks = 0
     fits = [0]
     for each in replaced:
-        weight, network = each.layer.weight, each.architecture.network
-        numbers = sum(math.prod(parameter.shape) for parameter in network.parameters)
+        weight, parameters = each.layer.weight, each.architecture._stored
+        numbers = sum(math.prod(parameter.shape) for parameter in parameters)
         networks += numbers * weight.element_size()
         fit = FIT_COPIES * max(weight.numel(), numbers)
         known = [name for name in each.layer.names if moments is not None and name in moments]

@@ -6,11 +6,14 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.model import Model
+from tncompile.network.features import features
+from tncompile.planning.request import DEFAULT_BATCH
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.fitting.result import Fit
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
@@ -197,8 +200,9 @@ def _key(each: Replacement, choice: Choice) -> str:
     from tncompile.tensorizing.resuming.fits import key_of
 
     layer, metric = each.layer, choice.metric
+    shown_as: Any = "model" if isinstance(each.architecture, Model) else "network"
     said: list[Part] = [layer.name, layer.kind, layer.weight, getattr(layer.module, "bias", None)]
-    said += [each.definition.span.text, each.architecture.describe("network"), choice.seed]
+    said += [each.definition.span.text, each.architecture.describe(shown_as), choice.seed]
     said += [choice.tolerance]
     if metric is not None:
         said += [metric.inputs, metric.outputs, metric.damping]
@@ -212,9 +216,8 @@ def _restored(each: Replacement, stored: Stored) -> Placed:
     architecture = each.architecture
     if stored.ranks:
         architecture = each.block.instantiate(**each.arguments, **stored.ranks)
-    network = architecture.network
-    if sum(math.prod(p.shape) for p in network.parameters) > numbers_of(stored):
-        raise ValueError(f"{network.target} is larger than what is stored")
+    if sum(math.prod(p.shape) for p in architecture._stored) > numbers_of(stored):
+        raise ValueError(f"{architecture._map.target} is larger than what is stored")
     chosen = replace(each, architecture=architecture)
     return Placed(each, architecture, unfitted(chosen, dict(stored.state)))
 
@@ -227,21 +230,31 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
         before.append(bias)
     after = list(placed.module.parameters())
     readers = () if layer.module is None else layer.holders
-    figures = placed.architecture.cost(search="fast").inference
+    flops, dense_flops = _flops(placed.architecture)
     return Row(
         names=layer.names,
         kind=layer.kind,
-        network=placed.architecture.network.target,
+        network=placed.architecture._map.target,
         before=_numbers(before),
         after=_numbers(after),
         bytes_before=_bytes(before),
         bytes_after=_bytes(after),
-        flops=figures.flops,
-        dense_flops=figures.dense_flops if layer.module is not None else None,
+        flops=flops,
+        dense_flops=dense_flops if layer.module is not None else None,
         error=error,
         metric_error=metric_error,
         readers=tuple(name for name, _ in readers),
     )
+
+
+def _flops(architecture: Architecture) -> tuple[int, int | None]:
+    """Of a module at its usual batch, and of the layer that it stands for."""
+    if isinstance(architecture, Model):
+        layer = features(architecture._map)
+        dense = None if layer is None else 2 * DEFAULT_BATCH * math.prod(layer.shape)
+        return architecture.cost(search="fast").flops, dense
+    figures = architecture.cost(search="fast").inference
+    return figures.flops, figures.dense_flops
 
 
 def _report(model: nn.Module, copy: nn.Module, rows: list[Row], kept: list[str]) -> Report:
