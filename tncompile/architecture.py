@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.network.model import Parameter, TensorNetwork
-    from tncompile.network.packing import Quantization, Weights
+    from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
@@ -83,8 +83,7 @@ class Architecture(Instantiated):
         True
         """
         if not self.network.maps_images:
-            what = "no images (…, channels, lengths of windows)"
-            raise ValueError(f"{self.network.target} maps {what}")
+            raise ValueError(f"{self.network.target} maps no images (…, channels, lengths)")
         return replace(self, _channels_last=True)
 
     def plan(
@@ -276,7 +275,6 @@ class Architecture(Instantiated):
         (samples, in) are short for that of their second moment. It ends at a relative error of
         `tolerance`. Everything is computed in float64 on the device of the weight. Biases are no
         part of it. The `effort` `"quick"` is for comparing networks: one start and few steps.
-        Of models, `Interpolative` and what is written as it takes a weight: that of low rank.
         Raises ValueError for a weight of another shape or with entries that are not finite, and for
         networks that are no such map; TypeError for what is no tensor of numbers.
 
@@ -340,6 +338,12 @@ class Architecture(Instantiated):
         """The tensors that a module stores, integers among them."""
         return self.network.parameters
 
+    def _packed(self, quantized: Quantization | None) -> dict[str, Packing]:
+        """How those of them are stored that are to be quantized, by key."""
+        from tncompile.network.packing import packings
+
+        return packings(self.network, quantized)
+
     @property
     def _block(self) -> ResolvedNetwork:
         """The resolved network."""
@@ -380,12 +384,9 @@ class Architecture(Instantiated):
         if plan is not None:
             require_plan_of(self.network, plan)
         planned = plan or self.plan(progress=progress, **options)
-        key = id(planned), shard, quantized
-        if key not in self._compiled:
-            self._compiled[key] = (
-                planned,
-                compile(self.network, planned, shard=shard, quantized=quantized),
-            )
+        if (key := (id(planned), shard, quantized)) not in self._compiled:
+            made = compile(self.network, planned, shard=shard, quantized=quantized)
+            self._compiled[key] = planned, made
         return self._compiled[key][1]
 
     @contextmanager

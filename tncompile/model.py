@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tncompile.models.planning import ModelPlan
     from tncompile.models.graph.interpolated import Interpolated
     from tncompile.network.model import Parameter, TensorNetwork
-    from tncompile.network.packing import Quantization, Weights
+    from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, SearchOptions
@@ -295,7 +295,9 @@ class Model(Architecture):
 
         form = interpolated(self._model)
         if form is None:
-            raise ValueError(f"{self._model.target} is a model, and none of low rank: no one weight")
+            raise ValueError(
+                f"{self._model.target} is a model, and none of low rank: no one weight"
+            )
         return form
 
     @cached_property
@@ -311,6 +313,12 @@ class Model(Architecture):
         from tncompile.models.emission.access import Access
 
         return Access(self._model).tensors.parameters
+
+    def _packed(self, quantized: Quantization | None) -> dict[str, Packing]:
+        """How those of them are stored that are to be quantized, by key."""
+        from tncompile.models.emission.access import Access
+
+        return dict(Access(self._model, quantized=quantized).tensors.packed)
 
     @property
     def _model(self) -> ResolvedModel:

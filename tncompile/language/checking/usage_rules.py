@@ -318,9 +318,7 @@ def against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[D
     """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
     tie = next((attribute for attribute in attributes if isinstance(attribute, tree.Tie)), None)
     for attribute in attributes if tie is not None else ():
-        if isinstance(
-            attribute, tree.Scheme | tree.Frozen | tree.Complex | tree.Int | tree.Share
-        ):
+        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Complex | tree.Int | tree.Share):
             word = _word(attribute)
             message, label = f"`{word}` cannot go with `tie`", "decided by the other tensor"
             note = f"`{tensor}` has no parameter of its own"

@@ -33,6 +33,7 @@ from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 from tncompile.models.emission.stepping.sources import past_of
 from tncompile.models.graph.hoisting import Splits, find_splits
 from tncompile.models.graph.interpolated import interpolated
+from tncompile.network.packing import Quantization
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
@@ -49,7 +50,10 @@ _LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
 
 
 def emit_model(
-    model: ResolvedModel, networks: MakeNetwork, orders: Orders, *, quantized: bool = False
+    model: ResolvedModel,
+    networks: MakeNetwork,
+    orders: Orders,
+    quantized: Quantization | None = None,
 ) -> GeneratedModule:
     """The file of a model; equal arguments give equal bytes.
 
@@ -86,7 +90,7 @@ class _Classes:
     networks: MakeNetwork
     splits: Splits
     orders: Orders
-    quantized: bool = False
+    quantized: Quantization | None = None
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)

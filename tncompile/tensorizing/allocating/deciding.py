@@ -10,7 +10,12 @@ from torch import nn
 from tncompile.planning.wording import count_text, percent_text
 from tncompile.tensorizing.allocating.allocation import Allocation, Choice
 from tncompile.tensorizing.allocating.budgets import Budget, Floors, read_floors
-from tncompile.tensorizing.allocating.contending import best_of, contenders_of, forms_of, read_candidates
+from tncompile.tensorizing.allocating.contending import (
+    best_of,
+    contenders_of,
+    forms_of,
+    read_candidates,
+)
 from tncompile.tensorizing.allocating.options import Option, best
 from tncompile.tensorizing.allocating.subjects import Subject, subjects_of
 from tncompile.tensorizing.allocating.timing import MICRO, clock_of

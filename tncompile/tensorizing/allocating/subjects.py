@@ -83,9 +83,7 @@ class Subject:
             options = self._ranks(floor, multiple, blocks)
         return [*found, *(each for each in options if each.parameters < found[0].parameters)]
 
-    def _ranks(
-        self, floor: float | None, multiple: int, blocks: Sequence[str]
-    ) -> Iterator[Option]:
+    def _ranks(self, floor: float | None, multiple: int, blocks: Sequence[str]) -> Iterator[Option]:
         out, into = self.weight.shape
         full = min(out, into)
         lost = tails(seen_weight(self.weight, self.metric))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tncompile.architecture import Architecture
-from tncompile.model import Model
 from tncompile.tensorizing.rewriting.rewrite import escaped, shown
 
 if TYPE_CHECKING:
@@ -138,9 +137,7 @@ def read_weights(entry: object, found: Sequence[Replacement]) -> list[Quantizati
 
 def numbers_held(each: Replacement, wanted: Quantization | None) -> int:
     """How many numbers the module that stands for a layer stores."""
-    from tncompile.network.packing import packings, stored
+    from tncompile.network.packing import stored
 
-    architecture = each.architecture
-    packed = {} if isinstance(architecture, Model) else packings(architecture.network, wanted)
-    held = stored(architecture._stored, packed)
+    held = stored(each.architecture._stored, each.architecture._packed(wanted))
     return sum(math.prod(parameter.shape) for parameter in held)

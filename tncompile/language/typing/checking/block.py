@@ -147,9 +147,7 @@ class _Statements(Names):
                     there = Label(integer.span, "these are integers")
                     hint = "keep one of the two words"
                     self.problems.add(
-                        problem(
-                            Code.MISPLACED, message, attribute.span, label, note, hint, there
-                        )
+                        problem(Code.MISPLACED, message, attribute.span, label, note, hint, there)
                     )
                 case _:
                     pass

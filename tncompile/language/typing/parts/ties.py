@@ -43,7 +43,9 @@ def _stored(callee: Callee) -> dict[str, _Stored]:
     match callee:
         case ResolvedNetwork(parameters=parameters):
             kinds: Mapping[bool, Kind] = {True: "complex", False: "float"}
-            return {each.key: _Stored(each.key, each.shape, kinds[each.complex]) for each in parameters}
+            return {
+                each.key: _Stored(each.key, each.shape, kinds[each.complex]) for each in parameters
+            }
         case Layer(parameters=shapes):
             return {key: _Stored(key, shape) for key, shape in shapes.items()}
         case ResolvedModel(parts=parts, tensors=tensors):
@@ -78,7 +80,9 @@ def _outside(part: Part, tensors: _Tensors) -> dict[str, _Stored]:
 def part_tensors(part: Part) -> dict[str, int]:
     """The bytes in float32 of the tensors of a part, each once, by their keys in the model."""
     tensors = _outside(part, _stored(part.callee)).values()
-    return {each.origin: math.prod(each.shape) * (4 if each.kind == "float" else 8) for each in tensors}
+    return {
+        each.origin: math.prod(each.shape) * (4 if each.kind == "float" else 8) for each in tensors
+    }
 
 
 def tensor_count(callee: Callee, counted: dict[int, int]) -> int:

@@ -51,11 +51,11 @@ def _property(name: str, body: list[str]) -> list[str]:
 
 def _weight(form: Interpolated, access: Access) -> list[str]:
     what = f"The dense map, {form.outputs}x{form.inputs} as in nn.Linear"
-    columns, order = access.tensor(form.columns), access.tensor(form.order)
-    lines = [f"t = {columns}"]
+    order = access.tensor(form.order)
+    lines = [f"t = {access.tensor(form.columns)}"]
     if form.rest is not None:
-        lines = [f"t = torch.cat(({columns}, {access.tensor(form.rest)} @ {columns}))"]
+        lines.append(f"t = torch.cat((t, {access.tensor(form.rest)} @ t))")
     lines.append(f"return torch.zeros_like(t).index_copy(0, {order}, t).mT")
     products = form.rest is not None
-    body = without_autocast(lines, columns, products)
+    body = without_autocast(lines, order, products)
     return [*docstring([f"{what}: put together whenever it is read."]), *body]
