@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.models.costs.report import ModelCost
-    from tncompile.models.planning import ModelPlan
     from tncompile.models.graph.interpolated import Interpolated
+    from tncompile.models.planning import ModelPlan
     from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan

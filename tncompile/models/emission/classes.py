@@ -23,8 +23,8 @@ from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 from tncompile.models.emission.loops.cells import write_cell
-from tncompile.models.emission.methods.arguments import Checked
 from tncompile.models.emission.methods import standing
+from tncompile.models.emission.methods.arguments import Checked
 from tncompile.models.emission.methods.forward import CONSTANTS, write_forward
 from tncompile.models.emission.sources import HELPERS
 from tncompile.models.emission.stepping.method import write_steps

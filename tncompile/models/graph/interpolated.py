@@ -1,7 +1,7 @@
 """A model that is a matrix of low rank with its gauge fixed, and the network that is the same map.
 
-The map x ↦ x M + c, M of rank r, where r rows of M are stored as they are, and the others as sums of
-them: M[order] = [I; T] M[order[:r]]. It is known by its graph, whatever its names are.
+The map x ↦ x M + c, M of rank r, where r rows of M are stored as they are, and the others as sums
+of them: M[order] = [I; T] M[order[:r]]. It is known by its graph, whatever its names are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,18 @@ from dataclasses import dataclass
 from tncompile.language.typing.model import ModelInput, PlainTensor, ResolvedModel
 from tncompile.language.typing.operations import Apply, Entries, Read, Select, Stored
 from tncompile.language.typing.values import Value
-from tncompile.network.model import Axis, Bias, Index, Init, Input, Output, Parameter, TensorNetwork
-from tncompile.network.model import DOTS, Tensor
+from tncompile.network.model import (
+    DOTS,
+    Axis,
+    Bias,
+    Index,
+    Init,
+    Input,
+    Output,
+    Parameter,
+    Tensor,
+    TensorNetwork,
+)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms_of(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The forms of low rank among candidates: those named; else LowRank, and all of convolutions."""
+    """The forms of low rank among candidates; where none is, LowRank, and all of convolutions."""
     matrices = tuple(form for form in MATRICES if form in names) or MATRICES[:1]
     return *matrices, *(tuple(form for form in KERNELS if form in names) or KERNELS)
 

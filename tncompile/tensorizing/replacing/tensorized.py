@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from tncompile.architecture import Architecture
     from tncompile.spec import Spec
     from tncompile.tensorizing.resuming.fits import Fits, Part, Stored
     from tncompile.tensorizing.rewriting.replacements import Replacement
