@@ -127,8 +127,9 @@ def _cut(value: Value, start: int, stop: int | None) -> Value | None:
     match value.operation:
         case Select(operands=(whole,), slots=(Entries(start=first, stop=last),)):
             end = whole.shape.sizes[-1].value if stop is None else stop
-            fits = first is not None and last is not None
-            return whole if fits and (first.value, last.value) == (start, end) else None
+            if first is None or last is None or (first.value, last.value) != (start, end):
+                return None
+            return whole
         case _:
             return None
 

@@ -166,10 +166,13 @@ def _pairs(here: _Place, there: _Place, foreign: bool) -> dict[str, str]:
             f"`{differing}` of " * bool(differing) + f"`{p.name}`" for p in (here, there)
         )
         message = f"`{here.name}` cannot be tied to `{there.name}`: "
-        message += f"`{differing}` differs in shape" if differing else "the shapes differ"
+        what = "shape" if own[differing].shape != there.tensors[differing].shape else "kind"
+        message += f"`{differing}` differs in {what}" if differing else f"the {what}s differ"
         label = f"{mine} has the shape {own[differing]}"
         note = "tensors of one key are one tensor in tied parts"
         hint, code = "give both parts the same sizes", Code.SHAPES_DIFFER
+        if what == "kind":
+            hint = "tie tensors of one kind: integers to integers, complex to complex"
         declared = Label(there.declared, f"{theirs} has {there.tensors[differing]}")
         raise failure(code, message, there.span, label, note, hint, declared)
     return {own[key].origin: there.tensors[key].origin for key in keys}
