@@ -175,7 +175,10 @@ def refused(lines: str) -> tuple[str, str, str]:
             Code.MODEL_SHAPES, "p", "reshape",
         ),
         ("tensor p(3) init ones output take(x, p, dim = -1)", Code.KINDS, "p", ""),
-        ("tensor p(3) int init ones output take(x, p, dim = -2)", Code.NO_SUCH_AXIS, "dim = -2", "-1"),
+        (
+            "tensor p(3) int init ones output take(x, p, dim = -2)",
+            Code.NO_SUCH_AXIS, "dim = -2", "-1",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_refused(lines: str, code: Code, place: str, hint: str) -> None:

@@ -142,7 +142,7 @@ def test_what_is_refused() -> None:
         arch.fit(torch.ones(6, 4))
     with pytest.raises(ValueError, match=r"Interpolative.* has no complex tensor"):
         arch.fit(torch.ones(4, 6, dtype=torch.complex64))
-    with pytest.raises(TypeError, match="weight is a torch.Tensor"):
+    with pytest.raises(TypeError, match=r"weight is a torch\.Tensor"):
         arch.fit([[1.0]])  # type: ignore[arg-type]
     other = tncompile.loads("model M() { part l = Linear(3, 3) input x(..., 3) output l(x) }")
     with pytest.raises(ValueError, match="M is a model, and none of low rank"):
