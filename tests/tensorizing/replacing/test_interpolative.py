@@ -111,7 +111,7 @@ def test_checkpoints_give_the_same_model(moments: tncompile.Moments, tmp_path: P
 
 def test_refit_and_distill(done: Tensorized, moments: tncompile.Moments) -> None:
     found = tncompile.refit(model(), done, batches(), moments=moments)
-    assert any(layer.what == "weight" for layer in found.layers)
+    assert any(layer.how == "weight" for layer in found.layers)
     assert all(layer.after <= layer.before for layer in found.layers)
     taught = tncompile.distill(model(), found.tensorized, batches(), steps=2)
     assert taught.tensorized is not None
