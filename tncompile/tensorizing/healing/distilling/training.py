@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -194,22 +195,15 @@ class _Run:
 
     def _step(self, done: float) -> float:
         """One batch; the loss of it."""
-        state, own = self.state, self.settings
+        state = self.state
         place = self._next(state.step)
         batch = self.batches[place]
         wanted = self._answer(place, batch, held=False)
-        training = [module.training for module in self.learn.model.modules()]
-        if own.dropout:
-            self.learn.model.train()
-            torch.manual_seed(digest(own.seed, state.step))
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), self._dropping():
             given = self.learn(batch)
             loss = self._distance(given, wanted, batch)
             self.stepper.zero()
             loss.backward()  # type: ignore[no-untyped-call]
-        if own.dropout:
-            for module, mode in zip(self.learn.model.modules(), training, strict=True):
-                module.training = mode
         value = float(loss.detach())
         if math.isfinite(value) and self.stepper.step(rate_at(done, state.step)):
             state.step += 1
@@ -238,6 +232,22 @@ class _Run:
         if again and self._memory.take(sum(t.numel() * t.element_size() for t in tensors)):
             self._answers[key] = found
         return found
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """In training mode while the body runs, which is both passes, where dropout is wanted."""
+        if not self.settings.dropout:
+            yield
+            return
+        modules = list(self.learn.model.modules())
+        modes = [module.training for module in modules]
+        self.learn.model.train()
+        torch.manual_seed(digest(self.settings.seed, self.state.step))
+        try:
+            yield
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
 
     def _distance(self, given: Answer, wanted: Answer, batch: object) -> torch.Tensor:
         if self.loss is None:
