@@ -248,8 +248,8 @@ class Model(Architecture):
         at most 1.1. Raises ValueError for other models, and what `Architecture.fit` raises.
 
         >>> import torch
-        >>> map = tncompile.load("std/linear.tn").instantiate("Interpolative(8, 8, rank = 4)")
-        >>> found = map.fit(torch.ones(8, 8))
+        >>> low = tncompile.load("std/linear.tn").instantiate("Interpolative(8, 8, rank = 4)")
+        >>> found = low.fit(torch.ones(8, 8))
         >>> found.error < 1e-12, found.state_dict["order"].dtype
         (True, torch.int64)
         """
