@@ -248,7 +248,7 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
     )
 
 
-def _flops(architecture: Architecture) -> tuple[int, int | None]:
+def _flops(architecture: Architecture) -> tuple[int | None, int | None]:
     """Of a module at its usual batch, and of the layer that it stands for."""
     if isinstance(architecture, Model):
         layer = features(architecture._map)
