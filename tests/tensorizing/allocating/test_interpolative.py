@@ -77,12 +77,12 @@ def test_multiples_and_the_rewrite(model: nn.Sequential, moments: Moments) -> No
 def test_time_takes_what_is_predicted_to_be_fast() -> None:
     net = nn.Sequential(nn.Linear(256, 256))
     moments = calibrate(net, [torch.randn(512, 256, generator=torch.Generator().manual_seed(0))])
-    found = allocate(net, {"time": 0.7}, candidates=BOTH, moments=moments, multiple=32)
+    found = allocate(net, {"time": 0.9}, candidates=BOTH, moments=moments, multiple=32)
     assert found.seconds is not None
     assert found.dense_seconds is not None
-    assert found.seconds <= 0.7 * found.dense_seconds
+    assert found.seconds <= 0.9 * found.dense_seconds
     alone = [
-        allocate(net, {"time": 0.7}, candidates=(name,), moments=moments, multiple=32).error
+        allocate(net, {"time": 0.9}, candidates=(name,), moments=moments, multiple=32).error
         for name in BOTH
     ]
     assert found.error <= min(alone) * (1 + 1e-9)

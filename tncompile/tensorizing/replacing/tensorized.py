@@ -12,8 +12,6 @@ from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
-from tncompile.network.features import features
-from tncompile.planning.request import DEFAULT_BATCH
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.fitting.result import Fit
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
@@ -250,6 +248,9 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
 
 def _flops(architecture: Architecture) -> tuple[int | None, int | None]:
     """Of a module at its usual batch, and of the layer that it stands for."""
+    from tncompile.network.features import features
+    from tncompile.planning.request import DEFAULT_BATCH
+
     if isinstance(architecture, Model):
         layer = features(architecture._map)
         dense = None if layer is None else 2 * DEFAULT_BATCH * math.prod(layer.shape)
