@@ -77,7 +77,7 @@ def output(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def calibration(part: float = 1.0) -> list[Batch]:
-    """Batches of paragraphs, then of words; or of a part of them."""
+    """Batches of paragraphs, then of words; or of so many times as many texts."""
     paragraphs, words = (int(part * count) for count in CALIBRATION)
     some = given().paragraphs[:paragraphs]
     return batched(some, 1536, longest=SHORT) + batched(given().words[:words], 1024)
@@ -156,7 +156,11 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     with clock.running():
         share = chosen.share * part
         found = tncompile.allocate(
-            original.model, {"params": limit}, moments=moments, embedding_share=share
+            original.model,
+            {"params": limit},
+            moments=moments,
+            candidates=chosen.candidates.split(","),
+            embedding_share=share,
         )
         done = tncompile.tensorize(original.model, found.rewrite, moments=moments)
     report = done.report
@@ -207,13 +211,16 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
     parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
-    parser.add_argument("--rate", type=float, default=0.004, help="of distillation")
+    parser.add_argument("--rate", type=float, default=0.002, help="of distillation")
+    parser.add_argument(
+        "--candidates", default="Interpolative", help="blocks that layers may become, with commas"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
     parser.add_argument(
         "--share", type=float, default=0.8, help="what the table keeps, in parts of the budget"
     )
-    parser.add_argument("--refit", type=float, default=0.5, help="the part of the calibration")
+    parser.add_argument("--refit", type=float, default=1.5, help="texts, in parts of CALIBRATION")
     parser.add_argument("--rows", choices=("ours", "baselines", "both"), default="both")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)

@@ -220,6 +220,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", choices=[*CHANNELS], default="full")
     parser.add_argument("--budget", type=float, action="append", help="a part; may be repeated")
     parser.add_argument("--minutes", type=float, default=10.0, help="of distillation; 0 for none")
+    parser.add_argument("--threads", type=int, default=2, help="of distillation")
     parser.add_argument("--frames", type=int, default=SCORED, help="scored at each level of noise")
     parser.add_argument("--moments", help="a file that keeps them")
     parser.add_argument("--rows", choices=["all", "best"], default="all", help="others beside ours")
@@ -251,6 +252,7 @@ def run(arguments: Sequence[str]) -> None:
             done = low_rank(model, part)
             table.add("low rank, plain", done.model, count(done.model), time.monotonic() - begin)
         if given.minutes:
+            torch.set_num_threads(given.threads)
             taught = tncompile.distill(
                 model,
                 best,
@@ -259,6 +261,7 @@ def run(arguments: Sequence[str]) -> None:
                 minutes=given.minutes,
                 rate=0.002,
             )
+            torch.set_num_threads(1)  # rows are timed so
             name = f"kernels, too, moments, distilled, {taught.steps:,} steps"
             table.add(name, taught.model, texts.parameters, 60 * given.minutes)
         print(f"\n{texts}\n", flush=True)
