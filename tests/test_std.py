@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import tncompile
+from tests.std import matrices
 from tests.support.library import architecture, library, name, shape_of_inputs
 from tncompile.network.model import TensorNetwork
 from tncompile.network.verifying import verify_network
@@ -186,7 +187,7 @@ def test_block_is_sound_and_without_warnings(case: Case) -> None:
 
 def test_every_block_is_tested_and_names_its_paper() -> None:
     offered = blocks()
-    tested = {name(case.target) for case in CASES} | {"TTEmbedding"}
+    tested = {name(case.target) for case in (*CASES, *matrices.CASES)} | {"TTEmbedding"}
     assert {block for _, block in offered} == tested
     for file, block in offered:
         doc = library(file).blocks[block].doc

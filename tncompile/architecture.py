@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
-    from tncompile.network.model import TensorNetwork
-    from tncompile.network.packing import Quantization, Weights
+    from tncompile.network.model import Parameter, TensorNetwork
+    from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, PlanRequest, Search, SearchOptions
@@ -83,8 +83,7 @@ class Architecture(Instantiated):
         True
         """
         if not self.network.maps_images:
-            what = "no images (…, channels, lengths of windows)"
-            raise ValueError(f"{self.network.target} maps {what}")
+            raise ValueError(f"{self.network.target} maps no images (…, channels, lengths)")
         return replace(self, _channels_last=True)
 
     def plan(
@@ -330,6 +329,22 @@ class Architecture(Instantiated):
                 return self.source(shard=shard, progress=progress, **options)
 
     @property
+    def _map(self) -> TensorNetwork:
+        """The network that is the map between inputs and output: its own."""
+        return self.network
+
+    @property
+    def _stored(self) -> tuple[Parameter, ...]:
+        """The tensors that a module stores, integers among them."""
+        return self.network.parameters
+
+    def _packed(self, quantized: Quantization | None) -> dict[str, Packing]:
+        """How those of them are stored that are to be quantized, by key."""
+        from tncompile.network.packing import packings
+
+        return packings(self.network, quantized)
+
+    @property
     def _block(self) -> ResolvedNetwork:
         """The resolved network."""
         if not isinstance(self._resolved, ResolvedNetwork):
@@ -369,12 +384,9 @@ class Architecture(Instantiated):
         if plan is not None:
             require_plan_of(self.network, plan)
         planned = plan or self.plan(progress=progress, **options)
-        key = id(planned), shard, quantized
-        if key not in self._compiled:
-            self._compiled[key] = (
-                planned,
-                compile(self.network, planned, shard=shard, quantized=quantized),
-            )
+        if (key := (id(planned), shard, quantized)) not in self._compiled:
+            made = compile(self.network, planned, shard=shard, quantized=quantized)
+            self._compiled[key] = planned, made
         return self._compiled[key][1]
 
     @contextmanager

@@ -119,6 +119,17 @@ class _Ranked:
         useful = useful_sizes(made._block)
         return self.with_sizes(useful, rank) if any(n < rank for n in useful.values()) else made
 
+    def possible(self, rank: int) -> Architecture | None:
+        """The same; None for a rank that the block refuses."""
+        from tncompile.language.diagnostics.errors import CompileError
+
+        try:
+            return self.made(rank)
+        except CompileError:
+            if rank == 1:
+                raise
+            return None
+
     def with_sizes(self, sizes: Mapping[str, int], most: int) -> Architecture:
         """The block whose inner legs are at least of these sizes, where one number is for each."""
         wanted: dict[str, object] = {}
@@ -150,22 +161,21 @@ class _Ranked:
 
 
 def _sizes(architecture: Architecture) -> dict[str, int]:
-    return {index.name: index.size or 1 for index in architecture.network.indices}
+    return {index.name: index.size or 1 for index in architecture._map.indices}
 
 
 def _parameters(architecture: Architecture) -> int:
     """Trained numbers of the weight; biases are no part of it."""
-    network = architecture.network
-    added = {bias.parameter for bias in network.biases}
+    added = {bias.parameter for bias in architecture._map.biases}
     return sum(
-        math.prod(p.shape) for p in network.parameters if p.key not in added and not p.frozen
+        math.prod(p.shape) for p in architecture._stored if p.key not in added and not p.frozen
     )
 
 
 def _require_within(architecture: Architecture, budget: float, whole: int) -> None:
     count = _parameters(architecture)
     if count > budget * whole:
-        target = architecture.network.target
+        target = architecture._map.target
         raise ValueError(f"{target} has {count:,} parameters, {count / whole:.3g} of the weight's")
 
 
@@ -184,7 +194,10 @@ def _within(ranked: _Ranked, budget: float, whole: int) -> int:
     counts: dict[int, int] = {}
 
     def fits(rank: int) -> bool:
-        counts[rank] = _parameters(ranked.made(rank))
+        made = ranked.possible(rank)
+        if made is None:
+            return False
+        counts[rank] = _parameters(made)
         saturated = rank > 1 and counts[rank] == counts.get(rank // 2)
         return counts[rank] <= budget * whole and not saturated
 
@@ -204,8 +217,8 @@ def _reaching(ranked: _Ranked, choice: Choice, weight: torch.Tensor) -> tuple[Ar
     found: dict[int, tuple[Architecture, Fit]] = {}
 
     def falls_short(rank: int) -> bool:
-        made = ranked.made(rank)
-        if _parameters(made) > weight.numel():
+        made = ranked.possible(rank)
+        if made is None or _parameters(made) > weight.numel():
             return False
         found[rank] = made, choice.fit(made, weight)
         return not _within_tolerance(found[rank][1], tolerance)
@@ -233,8 +246,10 @@ def _by_singular_values(
     """
     from tncompile.tensorizing.fitting.ranks import cuts_of
 
-    network = ranked.made(2).network
-    cuts = cuts_of(network, weight, choice.metric, choice.inputs, tolerance)
+    smallest = ranked.possible(2)
+    if smallest is None:
+        return None
+    cuts = cuts_of(smallest._map, weight, choice.metric, choice.inputs, tolerance)
     if cuts is None:
         return None
     most = math.sqrt(max(1, len(cuts.squares))) * (1.0 if cuts.certain else 2.0)

@@ -231,4 +231,4 @@ def compile_model(
             network, planned, programs, start, weigh=weight_program, quantized=quantized
         )
 
-    return emit_model(model, make, orders, quantized=quantized is not None)
+    return emit_model(model, make, orders, quantized)

@@ -340,13 +340,13 @@ def _module(
     from tncompile.planning.request import options_of_call
 
     state = fit.state_dict
-    biases = architecture.network.biases
+    biases = architecture._map.biases
     if bias is not None:
         if len(biases) != 1 or state[biases[0].parameter].numel() < bias.numel():
-            raise ValueError(f"{architecture.network.target} has no bias, the layer has one")
+            raise ValueError(f"{architecture._map.target} has no bias, the layer has one")
         stored = state[biases[0].parameter]
         if bias.is_complex() and not stored.is_complex():
-            name = architecture.network.target
+            name = architecture._map.target
             raise ValueError(f"the bias of the layer is complex, that of {name} is real")
         stored.view(-1)[: bias.numel()] = bias.detach()
     module = architecture.module(

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.models.costs.report import ModelCost
+    from tncompile.models.graph.interpolated import Interpolated
     from tncompile.models.planning import ModelPlan
-    from tncompile.network.packing import Quantization, Weights
+    from tncompile.network.model import Parameter, TensorNetwork
+    from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.request import Minimize, PlanOptions, SearchOptions
+    from tncompile.tensorizing.fitting.fit import Effort
+    from tncompile.tensorizing.fitting.result import Fit
+    from tncompile.tensorizing.moments import Metric
     from tncompile.tuning.results import Tuning
     from tncompile.typed import TensorNetworkModule
 
@@ -225,6 +230,40 @@ class Model(Architecture):
             generated, dtype=dtype, device=device, seed=seed, batch_invariant=batch_invariant
         )
 
+    def fit(
+        self,
+        weight: torch.Tensor,
+        *,
+        metric: Metric | None = None,
+        inputs: torch.Tensor | None = None,
+        tolerance: float | None = None,
+        seed: int = 0,
+        effort: Effort = "full",
+        progress: Progress | None = None,
+    ) -> Fit:
+        """The tensors for which a model of low rank is nearest to a weight (out, in).
+
+        That is `Interpolative` of `std/linear.tn` and what is written as it: the fit of `LowRank`
+        of the same rank, in any metric, brought into its form without a loss. Entries of `rest` are
+        at most 1.1. Raises ValueError for other models, and what `Architecture.fit` raises.
+
+        >>> import torch
+        >>> low = tncompile.load("std/linear.tn").instantiate("Interpolative(8, 8, rank = 4)")
+        >>> found = low.fit(torch.ones(8, 8))
+        >>> found.error < 1e-12, found.state_dict["order"].dtype
+        (True, torch.int64)
+        """
+        from tncompile.tensorizing.fitting.interpolating import fit_interpolated
+
+        form = self._form
+        keys = {"columns": form.columns.path, "order": form.order.path}
+        keys |= {} if form.rest is None else {"rest": form.rest.path}
+        return fit_interpolated(
+            self._map, weight, keys, [each.path for each in self._model.tensors],
+            metric=metric, inputs=inputs, tolerance=tolerance, seed=seed, effort=effort,
+            progress=progress,
+        )  # fmt: skip
+
     def describe(  # type: ignore[override]
         self, stage: Stage, *, progress: Progress | None = None, **options: Unpack[PlanOptions]
     ) -> str:
@@ -248,6 +287,38 @@ class Model(Architecture):
                 return self.plan(progress=progress, **options).describe()
             case "torch":
                 return self.source(progress=progress, **options)
+
+    @property
+    def _form(self) -> Interpolated:
+        """The tensors of a model of low rank. Raises ValueError for other models."""
+        from tncompile.models.graph.interpolated import interpolated
+
+        form = interpolated(self._model)
+        if form is None:
+            raise ValueError(
+                f"{self._model.target} is a model, and none of low rank: no one weight"
+            )
+        return form
+
+    @cached_property
+    def _map(self) -> TensorNetwork:
+        """The network of the same map, of low rank. Raises ValueError for other models."""
+        from tncompile.models.graph.interpolated import low_rank_of
+
+        return low_rank_of(self._model, self._form)
+
+    @property
+    def _stored(self) -> tuple[Parameter, ...]:
+        """The tensors of the model itself."""
+        from tncompile.models.emission.access import Access
+
+        return Access(self._model).tensors.parameters
+
+    def _packed(self, quantized: Quantization | None) -> dict[str, Packing]:
+        """How those of them are stored that are to be quantized, by key."""
+        from tncompile.models.emission.access import Access
+
+        return dict(Access(self._model, quantized=quantized).tensors.packed)
 
     @property
     def _model(self) -> ResolvedModel:

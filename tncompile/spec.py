@@ -34,7 +34,7 @@ class Spec:
     spec iterates over their names. Raises KeyError with the name that was probably meant.
 
     >>> "MPO" in spec, list(spec)[:2]
-    (True, ['LowRank', 'MPO'])
+    (True, ['LowRank', 'Interpolative'])
     """
 
     def __init__(self, linked: LinkedProgram, file: Path | None = None) -> None:

@@ -43,6 +43,7 @@ def wrong(line: str) -> list[tuple[str, str]]:
         'conv "c" -> Own(in_channels, kernel_size + [out_channels])',
         'parameter "p" -> Own(shape[0], shape)',
         'any "a" -> Fixed any "b" -> Fixed() any "c" -> keep',
+        'linear "a" -> Whole',  # whether it stands for a layer, its layer says: TN702
     ],
 )
 def test_lines_that_are_right(line: str) -> None:
@@ -54,7 +55,6 @@ def test_lines_that_are_right(line: str) -> None:
     [
         ('linear "a" -> LowRankk', [("TN201", "LowRankk")]),
         ('linear "a" -> Later', [("TN201", "Later")]),
-        ('linear "a" -> Whole', [("TN201", "Whole")]),
         ('linear "a" -> R', [("TN201", "R")]),
         ('linear "a" -> LowRank(rank = kernel_size)', [("TN201", "kernel_size")]),
         ('parameter "a" -> LowRank(4, rows)', [("TN201", "rows")]),

@@ -178,6 +178,10 @@ def interpolated(calls: Calls, kind: Kind) -> Arguments:
 
 
 def taken(calls: Calls, kind: Kind) -> Arguments:
+    if calls.random.random() < 0.4:  # along an axis
+        shape = calls.shape()
+        x = calls.of(Shape((*shape.sizes, Size.number(3)), shape.dots), kind)
+        return (x, calls.of(Shape((calls.size(),)), "int", 3)), {"dim": -1}
     table = calls.of(Shape((Size.number(3), *calls.shape(dots=False).sizes)), kind)
     return (table, calls.of(calls.shape(), "int", 3)), {}
 

@@ -176,7 +176,7 @@ CALLS: Mapping[str, Callable[..., Any]] = {
     "roll": lambda x, o: x.roll(o.shifts, o.dim),
     "pad": _pad,
     "interpolate": _interpolate,
-    "take": lambda table, ids, o: table[ids],
+    "take": lambda table, ids, o: table[ids] if o.dim is None else table.index_select(o.dim, ids),
     "gather": lambda x, ids, o: x.gather(o.dim, ids),
     "onehot": lambda ids, o: functional.one_hot(ids, o.n).double(),
     "segment_sum": _segment_sum,

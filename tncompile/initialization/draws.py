@@ -52,6 +52,13 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """0, 1, … along the last axis."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """An orthogonal matrix or the identity, the first `split` axes against the rest.
 
@@ -92,7 +99,7 @@ class NearIdentity:
     std: float
 
 
-Draw = Normal | Uniform | Constant | Matrix | IdentityKernel | NearIdentity
+Draw = Normal | Uniform | Constant | Counting | Matrix | IdentityKernel | NearIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +201,8 @@ def start(shape: tuple[int, ...], init: Init) -> Draw:
             return Uniform(argument)
         case "ones":
             return Constant(1.0)
+        case "arange":
+            return Counting(shape[-1] if shape else 1)
         case "orthogonal" | "eye":
             return Matrix(init.scheme == "orthogonal", *_split(shape, range(1, len(shape))))
         case _:

@@ -24,8 +24,10 @@ IndexKind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel
 AxisKind = Literal["legs", "onehot", "slices", "dots"]
 PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
 SchemeName = Literal[
-    "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear"
-]
+    "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear",
+    "arange",
+]  # fmt: skip
+"""`arange` is for tensors of integers alone."""
 
 DOTS = "..."
 

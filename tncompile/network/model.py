@@ -92,8 +92,9 @@ class Init(FrozenModel):
     """How a parameter starts: a scheme of the language, or `linear` for a bias without one."""
 
     scheme: Literal[
-        "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear"
-    ]
+        "auto", "normal", "uniform", "orthogonal", "eye", "ones", "zeros", "constant", "linear",
+        "arange",
+    ]  # fmt: skip
     argument: float | None = None  # the std of `normal`, the bound of `uniform`, the `constant`
 
 

@@ -7,7 +7,7 @@ from the network and the option, so that state dicts are known from the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, SupportsIndex, get_args
@@ -30,9 +30,9 @@ SMALLEST_GROUP, LARGEST_GROUP = 8, 4096
 
 
 class Codes(Parameter):
-    """A stored tensor of integers: of eight bits, or two of four bits in a byte."""
+    """A stored tensor of integers: codes of eight bits, or two of four in a byte; ids of 64."""
 
-    dtype: Literal["int8", "uint8"]
+    dtype: Literal["int8", "uint8", "int64"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,22 @@ def quantization(weights: str | None, group: int | None = None) -> Quantization 
 
 def packings(network: TensorNetwork, wanted: Quantization | None) -> dict[str, Packing]:
     """How each tensor that is quantized is stored, by its key."""
+    return packings_of(network.parameters, {bias.parameter for bias in network.biases}, wanted)
+
+
+def packings_of(
+    parameters: Iterable[Parameter], kept: Collection[str], wanted: Quantization | None
+) -> dict[str, Packing]:
+    """How those of some parameters are stored that are large, and not to be `kept`."""
     if wanted is None:
         return {}
-    biases = {bias.parameter for bias in network.biases}
+    parameters = list(parameters)
     chosen = [
         parameter
-        for parameter in network.parameters
-        if parameter.key not in biases and is_large(parameter.shape, parameter.complex)
+        for parameter in parameters
+        if parameter.key not in kept and is_large(parameter.shape, parameter.complex)
     ]
-    taken = {parameter.family for parameter in network.parameters}
+    taken = {parameter.family for parameter in parameters}
     names: dict[str, tuple[str, str]] = {}
     for family in dict.fromkeys(parameter.family for parameter in chosen):
         names[family] = _free(f"{family}_{wanted.weights}", taken), _free(f"{family}_scale", taken)

@@ -260,7 +260,7 @@ def write_init(
         empty = "torch.empty(0, device=device, dtype=dtype)"
         body.append(f'self.register_buffer("_like", {empty}, persistent=False)')
     names = Names(["self", "device", "dtype", "batch_invariant", "empty", "h", "i", "j", "k"])
-    for kind in ("complex", "int8", "uint8"):
+    for kind in ("complex", "int8", "uint8", "int64"):
         names.exactly(f"empty_{kind}")
     for _, group in groupby(members.parameters, lambda parameter: parameter.family):
         body += declare(list(group), names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tncompile.network.model import TensorNetwork
 from tncompile.network.packing import Packing
@@ -56,6 +56,32 @@ def write_functions(packed: Iterable[Packing], programs: Sequence[TensorProgram]
     unpacks = any(isinstance(step.operation, op.Unpack) for p in programs for step in p.steps)
     store = STORE_SLICES if found.group is None else STORE_GROUPS
     return [INT4] * unpacks + [STORE_HALVES if found.bits == 4 else store]
+
+
+_SLICES = '''\
+def _dequantized(codes: Tensor, scale: Tensor) -> Tensor:
+    """A tensor of integers times the scales of its slices."""
+    return codes * scale
+'''
+
+_GROUPS = '''\
+def _dequantized(codes: Tensor, scale: Tensor, rows: int, *shape: int) -> Tensor:
+    """A tensor of integers times the scales of their groups, of which the last is filled up."""
+    wide = ({codes} * scale).reshape(rows, -1)
+    return wide[:, : math.prod(shape) // rows].reshape(shape)
+'''
+
+
+def write_dequantizing(packed: Collection[Packing]) -> list[str]:
+    """The functions of a module that dequantizes tensors by itself, without a program."""
+    found = next(iter(packed), None)
+    if found is None:
+        return []
+    unpacks = found.bits == 4
+    dequantized = _SLICES
+    if found.group is not None:
+        dequantized = _GROUPS.format(codes="_int4(codes)" if unpacks else "codes")
+    return [*[INT4] * unpacks, dequantized, *write_functions(packed, ())]
 
 
 def count_text(network: TensorNetwork, packed: Mapping[str, Packing]) -> str:

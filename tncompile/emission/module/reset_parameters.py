@@ -218,6 +218,8 @@ def _start(tensor: str, draw: Draw, split: bool) -> list[str]:
             return [f"{tensor}.uniform_(-{number(bound)}, {number(bound)})"]
         case drawn.Constant(value):
             return [f"{tensor}.fill_({_constant(value)})" if value else f"{tensor}.zero_()"]
+        case drawn.Counting(length):
+            return [f"{tensor}.copy_(torch.arange({length}, device={tensor}.device))"]
         case drawn.Matrix(orthogonal, rows, columns):
             if orthogonal:
                 return [f"{tensor}.copy_(_orthogonal({tensor}, {rows}, {columns}))"]

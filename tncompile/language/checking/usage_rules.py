@@ -22,6 +22,9 @@ SCHEMES = {
 }
 """How each scheme is written."""
 
+INT_SCHEMES = {name: name for name in ("arange", "zeros", "ones")}
+"""Those of tensors of integers: `arange` counts along the last axis."""
+
 ATTRIBUTES = ("init", "frozen", "complex", "share", "tie", "if")
 _LONGEST_QUOTE = 60
 _DTYPES = ("complex", "float", "bfloat", "double", "half", "int", "uint", "real")
@@ -192,14 +195,24 @@ def unknown_scheme(names: BlockNames) -> Iterator[Diagnostic]:
                     yield from scheme_problems(attribute, names.suggestions)
 
 
-def scheme_problems(scheme: tree.Scheme, suggestions: Suggestions) -> Iterator[Diagnostic]:
-    """TN207 for a scheme that there is not; TN208 for its arguments."""
+def scheme_problems(
+    scheme: tree.Scheme, suggestions: Suggestions, *, integer: bool = False
+) -> Iterator[Diagnostic]:
+    """TN207 for a scheme that there is not, or not of integers; TN208 for its arguments."""
     name = scheme.name.text
-    if name not in SCHEMES:
-        close = suggestions.closest(name, tuple(SCHEMES))
-        note = f"the schemes: {listed(SCHEMES.values(), most=20)}"
+    schemes = INT_SCHEMES if integer else SCHEMES
+    if name not in schemes:
+        close = suggestions.closest(name, tuple(schemes))
+        note = f"the schemes: {listed(schemes.values(), most=20)}"
         hint = f"did you mean `{close}`?" if close else "use one of these"
         message = f"there is no scheme `{name}`"
+        if integer and name in SCHEMES:
+            message = f"`{name}` draws no integers"
+            note = f"the schemes of integers: {listed(schemes.values(), most=20)}"
+            hint = "use one of these, or leave out `int`"
+        elif name in INT_SCHEMES:
+            message = f"`{name}` is a scheme of integers"
+            hint = "a tensor of a model may be `int`; others take one of these"
         yield misplaced(message, scheme.name.span, "unknown scheme", note, hint)
         return
     wanted = _ARGUMENTS.get(name)
@@ -305,7 +318,7 @@ def against_tie(attributes: Sequence[tree.Attribute], tensor: str) -> Iterator[D
     """A tied tensor is another's parameter: it cannot start, be shared or be frozen by itself."""
     tie = next((attribute for attribute in attributes if isinstance(attribute, tree.Tie)), None)
     for attribute in attributes if tie is not None else ():
-        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Complex | tree.Share):
+        if isinstance(attribute, tree.Scheme | tree.Frozen | tree.Complex | tree.Int | tree.Share):
             word = _word(attribute)
             message, label = f"`{word}` cannot go with `tie`", "decided by the other tensor"
             note = f"`{tensor}` has no parameter of its own"

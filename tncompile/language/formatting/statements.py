@@ -106,6 +106,8 @@ class StatementPrinter(ExpressionPrinter):
                 return "frozen"
             case tree.Complex():
                 return "complex"
+            case tree.Int():
+                return "int"
             case tree.Share(names):
                 return "share " + ", ".join(name.text for name in names)
             case tree.Tie(place, conjugate, own):

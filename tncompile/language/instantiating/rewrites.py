@@ -8,16 +8,17 @@ from tncompile.language.checking.name_rules import foreign_constant
 from tncompile.language.checking.usage_rules import expression_problems
 from tncompile.language.diagnostics.collector import Failed, Problems, Suggestions, listed, problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.diagnostics.errors import CompileError, InternalError
+from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.evaluating.compiled import evaluate
 from tncompile.language.evaluating.functions import readable
 from tncompile.language.evaluating.scope import Scope
 from tncompile.language.instantiating.instances import Instances
 from tncompile.language.linked import ArgumentValue, LinkedBlock, called_from
-from tncompile.language.resolved import ResolvedNetwork, Value
+from tncompile.language.resolved import Value
 from tncompile.language.resolving.arguments import Matched, match_call, match_values
 from tncompile.language.syntax import tree
 from tncompile.language.syntax.walk import values_used
+from tncompile.language.typing.model import Resolved
 
 _LINEAR = ("in_features", "out_features", "shape")
 _CONV = ("in_channels", "out_channels", "kernel_size", "shape")
@@ -71,8 +72,8 @@ def call_arguments(
 
 def instantiate_call(
     call: tree.Call, block: LinkedBlock, matched: Matched, filled: Mapping[str, object]
-) -> ResolvedNetwork:
-    """The network of a call whose missing arguments are `filled` in. Raises `CompileError`.
+) -> Resolved:
+    """The block of a call whose missing arguments are `filled` in. Raises `CompileError`.
 
     Problems are labelled at the call; those that a filled value has, at its parameter.
     """
@@ -88,8 +89,6 @@ def instantiate_call(
     except CompileError as error:
         diagnostics = called_from(call.span, whole.arguments, error.diagnostics)
         raise CompileError(tuple(diagnostics)) from None
-    if not isinstance(resolved, ResolvedNetwork):
-        raise InternalError(f"`{block.name}` is no network")
     return resolved
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tncompile.language.diagnostics.collector import Suggestions, listed, problem
-from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
+from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
 from tncompile.language.instantiating.rewrites import check_call
 from tncompile.language.linking.instances import File
 from tncompile.language.resolving.arguments import called_name
@@ -17,7 +17,10 @@ _DECLARED = "every block is declared, or imported, before it is used"
 def check_rewrite(
     rewrite: tree.Rewrite, file: File, suggestions: Suggestions
 ) -> Iterator[Diagnostic]:
-    """TN201 for targets that are no network; what is wrong with their arguments."""
+    """TN201 for targets that are no block; what is wrong with their arguments.
+
+    Which models stand for a layer, their arguments say.
+    """
     for rule in rewrite.rules:
         if rule.target is None:
             continue
@@ -26,7 +29,7 @@ def check_rewrite(
         block = file.blocks.get(name)
         if block is None and file.may_be_lost(name):
             continue
-        if block is None or block.kind != "network":
+        if block is None:
             yield _no_network(rule.target, name, file, suggestions)
         else:
             yield from check_call(rule.target, block, rule.kind, suggestions)
@@ -34,13 +37,6 @@ def check_rewrite(
 
 def _no_network(call: tree.Call, name: str, file: File, suggestions: Suggestions) -> Diagnostic:
     span = call.function.span
-    block = file.blocks.get(name)
-    if block is not None:
-        message, label = f"`{name}` is a {block.kind}, not a network", f"a {block.kind}"
-        note = "a layer is replaced by one network: its weight becomes the parameters of that"
-        declared = Label(block.declared, "declared here")
-        hint = "name a network, or `keep`"
-        return problem(Code.UNKNOWN_NAME, message, span, label, note, hint, declared)
     if name in file.own:
         message, label = f"`{name}` is used before it is declared", "not declared yet"
         hint = f"move the declaration of `{name}` up"

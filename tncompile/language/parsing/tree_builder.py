@@ -137,6 +137,7 @@ BUILDERS: Mapping[str, Builder] = {
     "inner_tie": lambda span, own, place: tree.Tie(place, False, own, span=span),
     "member": _node(tree.Member, 1),
     "complex_attribute": lambda span, word: tree.Complex(span=span),
+    "int_attribute": lambda span, word: tree.Int(span=span),
     "if_attribute": _node(tree.If),
     "unknown_attribute": _node(tree.UnknownAttribute),
     # legs

@@ -180,6 +180,10 @@ class Complex(Node):
     """`complex`."""
 
 
+class Int(Node):
+    """`int`, of a tensor of a model."""
+
+
 class Share(Node):
     """`share k, l`."""
 
@@ -226,7 +230,7 @@ class UnknownAttribute(Named):
     rest: tuple[UnknownAttribute, ...] = ()
 
 
-Attribute = Scheme | Frozen | Complex | Share | Tie | If | UnknownAttribute
+Attribute = Scheme | Frozen | Complex | Int | Share | Tie | If | UnknownAttribute
 
 
 class TensorStatement(Named):

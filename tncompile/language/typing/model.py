@@ -95,7 +95,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainTensor:
-    """A tensor of the model itself, under the key `path`; those tied to it are it."""
+    """A tensor of the model itself, under the key `path`; those tied to it are it.
+
+    One of integers is frozen.
+    """
 
     family: str
     subscripts: Key
@@ -104,7 +107,15 @@ class PlainTensor:
     init: ResolvedInit
     frozen: bool
     complex: bool
+    integer: bool = False
     declared: Span = field(kw_only=True)
+
+    @property
+    def kind(self) -> Kind:
+        """Of its entries."""
+        if self.integer:
+            return "int"
+        return "complex" if self.complex else "float"
 
     @property
     def path(self) -> str:

@@ -1,4 +1,4 @@
-"""`tensor` in a model: plain trainable tensors, which expressions use as values."""
+"""`tensor` in a model: plain tensors, which expressions use as values; trained, or of integers."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def read_tensor(
     name, attributes = statement.name, statement.attributes
     condition = attribute(attributes, tree.If)
     tie, share = attribute(attributes, tree.Tie), attribute(attributes, tree.Share)
+    integer = attribute(attributes, tree.Int) is not None
     scheme = attribute(attributes, tree.Scheme)
     family = Family("tensor", name, len(statement.subscripts))
     if condition is not None:
@@ -34,6 +35,9 @@ def read_tensor(
         message = f"`{name.text}` does not say how it starts"
         note = "plain tensors have no default: a scale starts elsewhere than a shift"
         hint = "add `init zeros`, `init ones`, `init normal(0.02)`, …"
+        if integer:
+            note = "tensors of integers have no default: places start elsewhere than counts"
+            hint = "add `init arange`, `init zeros` or `init ones`"
         raise failure(Code.WRONG_ARGUMENT, message, name.span, "no `init`", note, hint)
     stored: dict[Key, PlainTensor] = {}
     test = None if condition is None else condition.condition
@@ -52,8 +56,9 @@ def read_tensor(
                 own,
                 shape,
                 init,
-                attribute(attributes, tree.Frozen) is not None,
+                integer or attribute(attributes, tree.Frozen) is not None,
                 attribute(attributes, tree.Complex) is not None,
+                integer,
                 declared=name.span,
             )
             stored[own] = tensor
@@ -89,7 +94,7 @@ def tied_paths(statement: tree.TensorStatement, family: Family) -> dict[str, str
 def _value(reader: Reader, tensor: PlainTensor) -> Value:
     operation = Stored(tensor=tensor, span=tensor.declared)
     shape = Shape(tuple(map(Size.number, tensor.shape)))
-    return reader.typing.value(operation, "complex" if tensor.complex else "float", shape)
+    return reader.typing.value(operation, tensor.kind, shape)
 
 
 def _entries(reader: Reader, leg: tree.Leg) -> int:

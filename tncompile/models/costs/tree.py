@@ -38,7 +38,8 @@ def _tensors(callee: object) -> Iterator[tuple[str, int, int]]:
                 yield each.key, math.prod(each.shape), 8 if each.complex else 4
         case ResolvedModel(parts=parts, tensors=tensors):
             for tensor in tensors:
-                yield tensor.path, math.prod(tensor.shape), 8 if tensor.complex else 4
+                if not tensor.integer:
+                    yield tensor.path, math.prod(tensor.shape), WIDTHS[tensor.kind]
             seen: set[str] = set()
             for part in parts:
                 if part.path not in seen:  # a shared subscript: one part
@@ -48,13 +49,14 @@ def _tensors(callee: object) -> Iterator[tuple[str, int, int]]:
 
 
 def parameter_count(callee: object) -> int:
-    """The stored numbers of a model, a network or a layer, each once."""
+    """The stored numbers of a model, a network or a layer, each once; integers are none."""
     return sum(entries for _, entries, _ in _tensors(callee))
 
 
 def stored_bytes(model: ResolvedModel) -> int:
-    """The bytes of parameters, buffers of layers and constants."""
+    """The bytes of parameters, integers, buffers of layers and constants."""
     total = sum(entries * width for _, entries, width in _tensors(model))
+    total += sum(WIDTHS["int"] * math.prod(each.shape) for each in model.tensors if each.integer)
     seen: set[str] = set()
     for part in model.parts:
         if part.outer or part.path in seen:

@@ -10,7 +10,9 @@ from functools import cached_property
 from tncompile.emission.text.identifiers import hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
+from tncompile.models.graph.interpolated import interpolated
 from tncompile.network.model import Init, Parameter
+from tncompile.network.packing import Codes, Packing, Quantization, packings_of, stored
 
 Members = Mapping[Key, Part]
 
@@ -35,13 +37,14 @@ class Access:
     """The parts and tensors of a model by family.
 
     `functions` are the names of foreign functions by path; `replaced` are parts that a loop has
-    other names for. Large tensors of networks are not there as such where they are `quantized`.
+    other names for. Large tensors of networks, and of a model that is a matrix of low rank, are not
+    there as such where they are `quantized`.
     """
 
     model: ResolvedModel
     functions: Mapping[str, str] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
-    quantized: bool = False
+    quantized: Quantization | None = None
     families: dict[str, dict[Key, Part]] = field(default_factory=dict, init=False)
     """The parts of the model that are modules of its own; shared ones once."""
     levels: dict[tuple[str, Key], list[int]] = field(default_factory=dict, init=False)
@@ -75,13 +78,23 @@ class Access:
     @cached_property
     def tensors(self) -> ParameterAccess:
         """The tensors that have a key, as those of a network are known."""
-        stored = {tensor.path: tensor for tensor in self.model.tensors}
-        parameters = tuple(_parameter(tensor) for tensor in stored.values())
-        return ParameterAccess(parameters, lists=_lists(parameters))
+        stored_tensors = {tensor.path: tensor for tensor in self.model.tensors}
+        parameters = tuple(_parameter(tensor) for tensor in stored_tensors.values())
+        packed: dict[str, Packing] = {}
+        if self.quantized is not None and interpolated(self.model) is not None:
+            packed = packings_of(parameters, (), self.quantized)
+        held = stored(parameters, packed)
+        return ParameterAccess(held, lists=_lists(held), packed=packed)
 
     def tensor(self, tensor: PlainTensor) -> str:
-        """The expression of a tensor."""
-        return self.tensors.read(tensor.path)
+        """The expression of a tensor; of one that is packed, the call that dequantizes it."""
+        packing = self.tensors.packed.get(tensor.path)
+        if packing is None:
+            return self.tensors.read(tensor.path)
+        items = [self.tensors.read(each.key) for each in (packing.codes, packing.scale)]
+        if packing.group is not None:
+            items += map(str, (packing.rows, *tensor.shape))
+        return f"_dequantized({', '.join(items)})"
 
     def part(self, part: Part) -> str:
         """The expression of a part: `self.h[2]`, `inner`."""
@@ -131,17 +144,19 @@ def _lists(parameters: Iterable[Parameter]) -> dict[str, int]:
 
 def _parameter(tensor: PlainTensor) -> Parameter:
     init = Init(scheme=tensor.init.scheme, argument=tensor.init.argument)
-    return Parameter(
+    written = f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}"
+    parameter = Parameter(
         key=tensor.path,
         family=tensor.family,
         subscripts=tensor.key,
-        axes=(),
+        axes=((),) * len(tensor.shape),
         shape=tensor.shape,
         init=init,
         frozen=tensor.frozen,
         complex=tensor.complex,
-        written=f"{tensor.family}: {', '.join(map(str, tensor.shape)) or 'a scalar'}",
+        written=written,
     )
+    return Codes(**dict(parameter), dtype="int64") if tensor.integer else parameter
 
 
 def parameter_name(name: str) -> str:

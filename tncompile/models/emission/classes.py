@@ -23,6 +23,7 @@ from tncompile.models.emission.docstrings import write_docstring
 from tncompile.models.emission.expressions import HELPERS as OF_EXPRESSIONS
 from tncompile.models.emission.imports import FUNCTIONAL, Import, Imports
 from tncompile.models.emission.loops.cells import write_cell
+from tncompile.models.emission.methods import standing
 from tncompile.models.emission.methods.arguments import Checked
 from tncompile.models.emission.methods.forward import CONSTANTS, write_forward
 from tncompile.models.emission.sources import HELPERS
@@ -31,13 +32,15 @@ from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 from tncompile.models.emission.stepping.sources import past_of
 from tncompile.models.graph.hoisting import Splits, find_splits
+from tncompile.models.graph.interpolated import interpolated
+from tncompile.network.packing import Quantization
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
 """The class of a network under a name."""
 
 
 _TAKEN = (
-    *("F", "partial", "contextmanager", "checkpoint"),
+    *("F", "partial", "contextmanager", "checkpoint", "deepcopy"),
     *("Any", "Callable", "ClassVar", "Iterator", "SupportsIndex"),
 )
 """Names that a file may import."""
@@ -47,7 +50,10 @@ _LOCAL = ("device", "dtype", "batch_invariant", "h", "i", "j", "k")
 
 
 def emit_model(
-    model: ResolvedModel, networks: MakeNetwork, orders: Orders, *, quantized: bool = False
+    model: ResolvedModel,
+    networks: MakeNetwork,
+    orders: Orders,
+    quantized: Quantization | None = None,
 ) -> GeneratedModule:
     """The file of a model; equal arguments give equal bytes.
 
@@ -84,7 +90,7 @@ class _Classes:
     networks: MakeNetwork
     splits: Splits
     orders: Orders
-    quantized: bool = False
+    quantized: Quantization | None = None
     sources: list[ClassSource] = field(default_factory=list)
     by_callee: dict[int, ClassSource] = field(default_factory=dict)
     by_meaning: dict[Hashable, ClassSource] = field(default_factory=dict)
@@ -212,6 +218,12 @@ class _Written:
         if tensors.complex:
             used |= dict.fromkeys(["_complex", "_on_parts"])
         annotations = write_annotations(tensors)
+        form, self.stands = interpolated(model), False
+        if form is not None:
+            taken = [each.family for each in tensors.parameters]
+            self.methods += standing.write_layer(form, self.access, taken)
+            annotations += standing.write_sizes(form, taken)
+            self.stands = True
         annotations += [f"{name}: Tensor" for name in self.forward.buffers]
         annotations += ["_like: Tensor"] * self.forward.bare
         words = set(re.findall(r"\w+", str(self.methods)))
@@ -284,6 +296,7 @@ class _Written:
         imports: list[Import] = [*self.imported]
         imports += [FUNCTIONAL] * ("F" in used or any(" F." in each for each in helpers))
         imports += [("functools", "partial")] * ("partial" in used)
+        imports += [standing.DEEPCOPY] * self.stands
         words = {word for each in [*helpers, *text] for word in re.findall(r"\w+", each)}
         imports += [("typing", word) for word in ("Any", "ClassVar") if word in words]
         imports += [("collections.abc", "Iterator")] * ("Iterator" in words)

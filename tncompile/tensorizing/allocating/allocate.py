@@ -48,13 +48,15 @@ def allocate(
     have a share of their own, of their parameters: that of the budget, unless `embedding_share`
     says; they are kept where the budget is FLOPs, time or an error.
 
-    `candidates` beside LowRank ("MPO", "Monarch", "KroneckerSum", "Tucker", …: blocks of
-    `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low rank was
-    given, and the best of each layer is taken: quick fits decide, whole ones where they are close.
-    For a budget of time none is taken that takes longer. `layers` are patterns of names. What was
-    found of each layer, spectra and fits of candidates, is kept in the folder `checkpoint`: a run
-    that was killed goes on from there, to the same result. `progress` is called with layers done
-    and to do.
+    `candidates` may have Interpolative beside LowRank, or in its place: its ranks follow from the
+    same spectra, at a price of r (m + n - r). Others ("MPO", "Monarch", "KroneckerSum", "Tucker",
+    …: blocks of `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low
+    rank was given, and the best of each layer is taken: quick fits decide, whole ones where they
+    are close. For a budget of time none is taken that takes longer.
+
+    `layers` are patterns of names. What was found of each layer, spectra and fits of candidates, is
+    kept in the folder `checkpoint`: a run that was killed goes on from there, to the same result.
+    `progress` is called with layers done and to do.
 
     Raises ValueError where the budget is below what the smallest ranks take, for time without
     moments, unknown candidates, patterns that match nothing and a `checkpoint` of something else.

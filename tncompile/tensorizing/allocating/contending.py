@@ -15,10 +15,9 @@ from tncompile.tensorizing.allocating.subjects import Subject, as_layer
 from tncompile.tensorizing.allocating.timing import Clock
 from tncompile.tensorizing.fitting.fit import Effort
 
-LOW_RANK = "LowRank"
-
-FORMS = ("Tucker2Conv", "TuckerConv")
-"""What low rank of a convolution is: their ranks follow from spectra."""
+MATRICES = ("LowRank", "Interpolative")
+KERNELS = ("Tucker2Conv", "TuckerConv")
+"""What low rank of a linear map is, and of a convolution: their ranks follow from spectra."""
 
 CLOSE = 1.3
 """How many times the least error that of a quick fit may be for a whole fit to follow. What whole
@@ -43,8 +42,14 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms_of(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The forms of convolutions among candidates: those named, or all."""
-    return tuple(form for form in FORMS if form in names) or FORMS
+    """The forms of low rank among candidates; where none is, LowRank, and all of convolutions."""
+    matrices = tuple(form for form in MATRICES if form in names) or MATRICES[:1]
+    return *matrices, *(tuple(form for form in KERNELS if form in names) or KERNELS)
+
+
+def contenders_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The candidates that are fitted to be compared."""
+    return tuple(name for name in names if name not in (*MATRICES, *KERNELS))
 
 
 def best_of(
@@ -61,10 +66,10 @@ def best_of(
     """
     library = "std/convolution.tn" if subject.kind == "conv" else "std/linear.tn"
     blocks = load(library).blocks
-    contenders = [name for name in names if name in blocks and name not in (LOW_RANK, *FORMS)]
+    contenders = [name for name in contenders_of(names) if name in blocks]
     if subject.kind == "embedding" or not contenders or given.block is None:
         return given
-    best: Option | None = given if {LOW_RANK, *FORMS} & {*names} else None
+    best: Option | None = given if {*MATRICES, *KERNELS} & {*names} else None
     if subject.kind == "conv":  # what is known of it is a bound
         assert given.block is not None
         best = _fitted(subject, given.block, given, seed, "full", **given.arguments) or given
@@ -93,7 +98,7 @@ def _fitted(
         made = convert(as_layer(subject), block, arguments, choice)
     except (CompileError, ValueError):
         return None
-    biases = {bias.parameter for bias in made.architecture.network.biases}
+    biases = {bias.parameter for bias in made.architecture._map.biases}
     count = sum(each.numel() for key, each in made.fit.state_dict.items() if key not in biases)
     error = made.fit.error if made.fit.metric_error is None else made.fit.metric_error
     sizes = made.architecture.arguments

@@ -11,7 +11,12 @@ from torch import nn
 from tncompile.planning.wording import count_text, percent_text
 from tncompile.tensorizing.allocating.allocation import Allocation, Choice
 from tncompile.tensorizing.allocating.budgets import Budget, Floors, read_floors
-from tncompile.tensorizing.allocating.contending import best_of, forms_of, read_candidates
+from tncompile.tensorizing.allocating.contending import (
+    best_of,
+    contenders_of,
+    forms_of,
+    read_candidates,
+)
 from tncompile.tensorizing.allocating.options import Option, best
 from tncompile.tensorizing.allocating.remembering import Memory
 from tncompile.tensorizing.allocating.subjects import Subject, subjects_of
@@ -52,7 +57,7 @@ def decide(
     if clock is not None:
         subjects = [clock.priced(each) for each in subjects]
     given = read_floors(floors, [name for each in subjects for name in each.names])
-    total = len(subjects) * (2 if len(names) > 1 or names[0] != "LowRank" else 1)
+    total = len(subjects) * (2 if contenders_of(names) else 1)
     report = progress or (lambda done, total: None)
     options: dict[str, list[Option]] = {}
     blocks = forms_of(names)

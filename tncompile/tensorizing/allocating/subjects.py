@@ -17,6 +17,7 @@ from tncompile.tensorizing.calibrating.layers import Layer, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.calibrating.sums import LayerSums
+from tncompile.tensorizing.fitting.interpolating import numbers_of
 from tncompile.tensorizing.moments import Metric
 
 
@@ -77,17 +78,17 @@ class Subject:
         return float(seen.square().sum())
 
     def options(self, floor: float | None, multiple: int, blocks: Sequence[str]) -> list[Option]:
-        """What it can become, itself included; of convolutions those of the `blocks`."""
+        """What it can become, itself included: those of the `blocks` that are for its kind."""
         found = [self.dense]
         if self.fixed:
             return found
         if self.weight.dim() > 2:
             options = self._kernels(floor, multiple, blocks)
         else:
-            options = self._ranks(floor, multiple)
+            options = self._ranks(floor, multiple, blocks)
         return [*found, *(each for each in options if each.parameters < found[0].parameters)]
 
-    def _ranks(self, floor: float | None, multiple: int) -> Iterator[Option]:
+    def _ranks(self, floor: float | None, multiple: int, blocks: Sequence[str]) -> Iterator[Option]:
         out, into = self.weight.shape
         full = min(out, into)
         lost = tails(seen_weight(self.weight, self.metric))
@@ -96,8 +97,12 @@ class Subject:
             if self.kind == "embedding":
                 shape = {"rows": [into], "columns": [1, out]}
                 yield self._option(parameters, lost[rank], "TTEmbedding", **shape, ranks=rank)
-            else:
+                continue
+            if "LowRank" in blocks:
                 yield self._option(parameters, lost[rank], "LowRank", rank=rank)
+            if "Interpolative" in blocks:
+                parameters = numbers_of(into, out, rank)
+                yield self._option(parameters, lost[rank], "Interpolative", rank=rank)
 
     def _kernels(
         self, floor: float | None, multiple: int, blocks: Sequence[str]

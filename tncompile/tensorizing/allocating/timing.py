@@ -7,12 +7,14 @@ on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tncompile.architecture import Architecture
 from tncompile.converting import completed
 from tncompile.machine.registry import builtin_for
+from tncompile.model import Model
 from tncompile.planning.request import options_of_call
 from tncompile.spec import load
 from tncompile.tensorizing.allocating.options import Option, hull
@@ -23,7 +25,7 @@ from tncompile.tensorizing.calibrating.model_moments import Moments
 MICRO = 1e6
 
 MOST = 32
-"""Of how many sizes of a layer the time is predicted: each of them is planned."""
+"""Of how many sizes of a block the time is predicted for a layer: each of them is planned."""
 
 SMALLEST: Mapping[str, tuple[str, Mapping[str, object]]] = {
     "conv": ("Tucker2Conv", {"in_rank": 1, "out_rank": 1}),
@@ -50,13 +52,16 @@ class Clock:
     def timed(self, subject: Subject, options: Sequence[Option]) -> list[Option]:
         """The options that are faster than the layer as it is, their costs their times.
 
-        Of very many sizes some are taken, at equal steps.
+        Of very many sizes of a block some are taken, at equal steps.
         """
         whole, *others = options
-        likely = sorted(hull(others), key=lambda each: each.parameters)
-        step = max(1.0, (len(likely) - 1) / (MOST - 1))
-        places = sorted({round(k * step) for k in range(min(MOST, len(likely)))})
-        found = [self.retimed(subject, likely[place]) for place in places]
+        found: list[Option] = []
+        for block in dict.fromkeys(each.block for each in others):
+            own = [each for each in others if each.block == block]
+            likely = sorted(hull(own), key=lambda each: each.parameters)
+            step = max(1.0, (len(likely) - 1) / (MOST - 1))
+            places = sorted({round(k * step) for k in range(min(MOST, len(likely)))})
+            found += [self.retimed(subject, likely[place]) for place in places]
         return [whole, *(each for each in found if each.cost < whole.cost)]
 
     def retimed(self, subject: Subject, option: Option) -> Option:
@@ -69,7 +74,7 @@ class Clock:
     def _predicted(
         self, subject: Subject, block: str, arguments: Mapping[str, object]
     ) -> tuple[float, float]:
-        """Of a block, and of the layer that it stands for."""
+        """Of a block, and of the layer that it stands for, which models do not say."""
         assert subject.sums is not None  # one that nothing is known of stays as it is
         call = usual_call(self._moments, subject.sums, subject.module)
         layer = as_layer(subject)
@@ -79,12 +84,13 @@ class Clock:
         if key not in self._known:
             made: Architecture = library.blocks[block].instantiate(**filled)
             machine = builtin_for(subject.weight.device.type)
-            options = options_of_call(made.network, call)
+            options = options_of_call(made._map, call)
             cost = made.cost(**options, search="fast", machine=machine)
-            figures = cost.inference
-            assert figures.seconds is not None
-            assert figures.dense_seconds is not None
-            self._known[key] = MICRO * figures.seconds, MICRO * figures.dense_seconds
+            seconds = cost.inference.seconds
+            dense = math.nan if isinstance(made, Model) else cost.inference.dense_seconds
+            assert seconds is not None
+            assert dense is not None
+            self._known[key] = MICRO * seconds, MICRO * dense
         return self._known[key]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.fitting.balancing import balanced
@@ -55,6 +56,8 @@ def remeasured(done: Tensorized, model: nn.Module, moments: Moments | None) -> T
 def balance(done: Tensorized) -> None:
     """Spread the size of each network evenly over its tensors, in place: the same maps."""
     for placed in done._placed:
+        if isinstance(placed.architecture, Model):
+            continue  # its gauge is fixed: nothing can be spread
         network = placed.architecture.network
         own = dict(placed.module.named_parameters())
         values = {name.removeprefix("table."): each for name, each in own.items()}

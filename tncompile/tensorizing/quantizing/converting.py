@@ -38,7 +38,7 @@ def quantized_state(
     from tncompile.compiler import build_network
     from tncompile.models.graph.stored import networks_by_path
     from tncompile.network.packing import quantization
-    from tncompile.tensorizing.quantizing.state import network_state
+    from tncompile.tensorizing.quantizing.state import network_state, packed_state
 
     wanted = quantization(weights, group)
     if wanted is None:
@@ -46,13 +46,15 @@ def quantized_state(
     if not isinstance(architecture, Architecture):
         raise TypeError(f"an architecture is wanted, not {type(architecture).__name__}")
     resolved = architecture._resolved
-    if not isinstance(resolved, ResolvedModel):
-        return network_state(architecture.network, state, wanted)
+    own = architecture._packed(wanted)
+    if own or not isinstance(resolved, ResolvedModel):
+        target, parameters = architecture._map.target, architecture._stored
+        return packed_state(target, parameters, own, state, {})
     result = dict(state)
     for path, network in networks_by_path(resolved):
         prefix = f"{path}."
-        own = {key: result.pop(key) for key in list(result) if key.startswith(prefix)}
-        inner = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
+        inside = {key: result.pop(key) for key in list(result) if key.startswith(prefix)}
+        inner = {key.removeprefix(prefix): tensor for key, tensor in inside.items()}
         made = network_state(build_network(network), inner, wanted)
         result |= {prefix + key: tensor for key, tensor in made.items()}
     return result

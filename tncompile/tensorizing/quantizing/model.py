@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from tncompile.network.packing import Quantization, packings
+from tncompile.network.packing import Quantization
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patterns import matching
 from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.moments import DAMPING
 from tncompile.tensorizing.quantizing.dense import dense_layers, dense_replacements, dense_state
-from tncompile.tensorizing.quantizing.state import network_state
+from tncompile.tensorizing.quantizing.state import packed_state
 from tncompile.tensorizing.replacing.copying import copied
 from tncompile.tensorizing.replacing.dense_views import PaddedEmbedding, View
 from tncompile.tensorizing.replacing.placing import Placed, unfitted
@@ -103,7 +103,9 @@ def _quantized(subject: _Subject, wanted: Quantization, moments: Moments | None)
         table = inner.table if isinstance(inner, PaddedEmbedding) else inner
         state = table.state_dict()
     try:
-        found = network_state(placed.architecture.network, state, wanted, importances)
+        made = placed.architecture
+        packed = made._packed(wanted)
+        found = packed_state(made._map.target, made._stored, packed, state, importances)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{shown(layer.name)}: {error}") from None
     network = unfitted(placed.replacement, found, wanted, placed.architecture)
@@ -140,7 +142,7 @@ def _importance(layer: Layer, moments: Moments | None) -> torch.Tensor | None:
 def _row(subject: _Subject, made: Placed) -> Row:
     layer = subject.placed.replacement.layer
     assert made.quantization is not None
-    network = f"{made.quantization.weights} {made.architecture.network.target}"
+    network = f"{made.quantization.weights} {made.architecture._map.target}"
     error = _error(layer, made)
     size = _stored_bytes([made.module], [made])
     if subject.row is not None:
@@ -169,7 +171,7 @@ def _row(subject: _Subject, made: Placed) -> Row:
 
 def _error(layer: Layer, made: Placed) -> float:
     """‖W − W'‖ / ‖W‖, with W the weight of the layer that was there first."""
-    has_inputs = bool(made.architecture.network.inputs)
+    has_inputs = bool(made.architecture._map.inputs)
     with torch.no_grad():
         found = View.of(layer, has_inputs=has_inputs).read(made.module).double()
         due = layer.weight.detach().to(found.device).double()
@@ -181,7 +183,7 @@ def _stored_bytes(modules: Iterable[nn.Module], placed: Iterable[Placed]) -> int
     """Parameters, and the integers and scales of what is quantized, each once."""
     tensors = {id(p): p.detach() for module in modules for p in module.parameters()}
     for each in placed:
-        packed = packings(each.architecture.network, each.quantization).values()
+        packed = each.architecture._packed(each.quantization).values()
         keys = {key for packing in packed for key in (packing.codes.key, packing.scale.key)}
         for key, tensor in each.module.state_dict(keep_vars=True).items():
             if key.removeprefix("table.") in keys:

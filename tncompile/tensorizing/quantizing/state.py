@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from tncompile.network.model import TensorNetwork
-from tncompile.network.packing import Quantization, packings
+from tncompile.network.model import Parameter, TensorNetwork
+from tncompile.network.packing import Codes, Packing, Quantization, packings
 from tncompile.tensorizing.quantizing.codes import packed
 
 
@@ -24,19 +24,31 @@ def network_state(
     finite, and for tensors on the device `meta`; TypeError for what is no tensor of floats.
     """
     found = packings(network, wanted)
-    expected = {parameter.key: parameter.shape for parameter in network.parameters}
+    return packed_state(network.target, network.parameters, found, state, importances or {})
+
+
+def packed_state(
+    target: str,
+    parameters: Iterable[Parameter],
+    found: Mapping[str, Packing],
+    state: Mapping[str, Tensor],
+    importances: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """The same of tensors that are stored as `found` says; integers stay as they are."""
+    expected = {parameter.key: parameter.shape for parameter in parameters}
+    integers = {parameter.key for parameter in parameters if isinstance(parameter, Codes)}
     if missing := [key for key in expected if key not in state]:
         raise ValueError(f"the state lacks {missing[0]!r}")
     result: dict[str, Tensor] = {}
     for key, tensor in state.items():
         if key not in expected:
-            raise ValueError(f"{network.target} has no tensor {key!r}")
-        require_tensor(key, tensor, expected[key])
+            raise ValueError(f"{target} has no tensor {key!r}")
+        if key not in integers:
+            require_tensor(key, tensor, expected[key])
         if key not in found:
             result[key] = tensor.detach().clone()
             continue
-        own = (importances or {}).get(key)
-        codes, scale = packed(tensor, found[key], own)
+        codes, scale = packed(tensor, found[key], importances.get(key))
         result[found[key].scale.key] = scale
         result[found[key].codes.key] = codes
     return result

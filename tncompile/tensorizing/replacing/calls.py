@@ -64,7 +64,7 @@ def _planned(each: Replacement, call: Call) -> Replacement:
     """A replacement with a call that fits it."""
     made = replace(each, call=call)
     try:
-        plan_request(each.architecture.network, search="fast", **made.planned(each.architecture))
+        plan_request(each.architecture._map, search="fast", **made.planned(each.architecture))
     except ValueError as error:
         what = "planned for " + call_text(call)
         raise ValueError(f"{shown(each.layer.name)} is {what}: {error}") from None

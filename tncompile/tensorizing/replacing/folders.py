@@ -192,8 +192,8 @@ def _require_sizes(
     most = sum(map(math.prod, shapes))
     for each, wanted in zip(found, asked, strict=True):
         if numbers_held(each, wanted) > most:
-            network = each.architecture.network
-            raise ValueError(f"{network.target} in {SOURCE} is larger than all of {WEIGHTS}")
+            target = each.architecture._map.target
+            raise ValueError(f"{target} in {SOURCE} is larger than all of {WEIGHTS}")
 
 
 def _write(path: Path, text: str) -> None:

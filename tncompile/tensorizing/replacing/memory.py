@@ -39,11 +39,12 @@ def memory_needed(
     networks = 0
     fits = [0]
     for each in replaced:
-        weight, network = each.layer.weight, each.architecture.network
-        numbers = sum(math.prod(parameter.shape) for parameter in network.parameters)
+        weight, parameters = each.layer.weight, each.architecture._stored
+        numbers = sum(math.prod(parameter.shape) for parameter in parameters)
         networks += numbers * weight.element_size()
         fit = FIT_COPIES * max(weight.numel(), numbers)
-        if len(network.parameters) - len(network.biases) == 2 and weight.dim() == 2:
+        own = each.architecture._map
+        if len(own.parameters) - len(own.biases) == 2 and weight.dim() == 2:
             entries = max(weight.numel(), numbers)
             fit = min(fit, PAIR_COPIES * entries + SQUARE_COPIES * min(weight.shape) ** 2)
         known = [name for name in each.layer.names if moments is not None and name in moments]

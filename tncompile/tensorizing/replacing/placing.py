@@ -57,7 +57,7 @@ class Placed:
         """The module in the place of its layer."""
         from tncompile.tensorizing.replacing.copying import Standing
 
-        has_inputs = bool(self.architecture.network.inputs)
+        has_inputs = bool(self.architecture._map.inputs)
         return Standing(self.replacement.layer, self.module, has_inputs)
 
 
@@ -95,7 +95,7 @@ def finished(placed: Placed, network: nn.Module) -> nn.Module:
     from tncompile.tensorizing.replacing.dense_views import PaddedEmbedding
 
     layer = placed.replacement.layer
-    biases = {bias.parameter for bias in placed.architecture.network.biases}
+    biases = {bias.parameter for bias in placed.architecture._map.biases}
     for key, parameter in network.named_parameters():
         own = getattr(layer.module, "bias", None) if key in biases else None
         parameter.requires_grad_((layer.weight if own is None else own).requires_grad)
@@ -146,8 +146,7 @@ def read_weights(entry: object, found: Sequence[Replacement]) -> list[Quantizati
 
 def numbers_held(each: Replacement, wanted: Quantization | None) -> int:
     """How many numbers the module that stands for a layer stores."""
-    from tncompile.network.packing import packings, stored
+    from tncompile.network.packing import stored
 
-    network = each.architecture.network
-    held = stored(network.parameters, packings(network, wanted))
+    held = stored(each.architecture._stored, each.architecture._packed(wanted))
     return sum(math.prod(parameter.shape) for parameter in held)

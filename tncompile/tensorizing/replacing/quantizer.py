@@ -153,9 +153,7 @@ def place_networks(
     asked = read_weights(quantized, found)
     for each, wanted in zip(found, asked, strict=True):
         if numbers_held(each, wanted) > most:
-            raise ValueError(
-                f"{each.architecture.network.target} is larger than all of the weights"
-            )
+            raise ValueError(f"{each.architecture._map.target} is larger than all of the weights")
     standing = [
         Placed(each, each.architecture, unfitted(each, None, wanted), wanted).standing()
         for each, wanted in zip(found, asked, strict=True)

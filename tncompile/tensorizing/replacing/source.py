@@ -43,7 +43,8 @@ def written_source(placed: Iterable[Placed]) -> str:
             name = _free(f"{block}_{counts[block]}", taken)
             instances[id(architecture)] = name
             values = [f"{key} = {value_text(v)}" for key, v in architecture.arguments.items()]
-            texts.append(f"network {name} = {block}({', '.join(values)})")
+            kind = definition.kind
+            texts.append(f"{kind} {name} = {block}({', '.join(values)})")
         layer = each.replacement.layer
         lines.append(f"  {layer.kind} {exactly(layer.name)} -> {instances[id(architecture)]}")
     texts.append("\n".join([f"rewrite {REWRITE} {{", *lines, "}"]))

@@ -6,11 +6,12 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tncompile.choosing import Choice, open_ranks
 from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.fitting.result import Fit
@@ -207,8 +208,9 @@ def _key(each: Replacement, choice: Choice) -> str:
     from tncompile.tensorizing.resuming.fits import key_of
 
     layer, metric = each.layer, choice.metric
+    shown_as: Any = "model" if isinstance(each.architecture, Model) else "network"
     said: list[Part] = [layer.name, layer.kind, layer.weight, getattr(layer.module, "bias", None)]
-    said += [each.definition.span.text, each.architecture.describe("network"), choice.seed]
+    said += [each.definition.span.text, each.architecture.describe(shown_as), choice.seed]
     said += [choice.tolerance]
     if metric is not None:
         said += [metric.inputs, metric.outputs, metric.damping, *metric.axes]
@@ -222,9 +224,8 @@ def _restored(each: Replacement, stored: Stored) -> Placed:
     architecture = each.architecture
     if stored.ranks:
         architecture = each.block.instantiate(**each.arguments, **stored.ranks)
-    network = architecture.network
-    if sum(math.prod(p.shape) for p in network.parameters) > numbers_of(stored):
-        raise ValueError(f"{network.target} is larger than what is stored")
+    if sum(math.prod(p.shape) for p in architecture._stored) > numbers_of(stored):
+        raise ValueError(f"{architecture._map.target} is larger than what is stored")
     chosen = replace(each, architecture=architecture)
     return Placed(each, architecture, unfitted(chosen, dict(stored.state)))
 
@@ -237,22 +238,35 @@ def _row(placed: Placed, error: float, metric_error: float | None) -> Row:
         before.append(bias)
     after = list(placed.module.parameters())
     readers = () if layer.module is None else layer.holders
-    figures = placed.architecture.cost(search="fast", **placed.options).inference
+    flops, dense_flops = _flops(placed)
     return Row(
         names=layer.names,
         kind=layer.kind,
-        network=placed.architecture.network.target,
+        network=placed.architecture._map.target,
         before=_numbers(before),
         after=_numbers(after),
         bytes_before=_bytes(before),
         bytes_after=_bytes(after),
-        flops=figures.flops,
-        dense_flops=figures.dense_flops if layer.module is not None else None,
+        flops=flops,
+        dense_flops=dense_flops if layer.module is not None else None,
         error=error,
         metric_error=metric_error,
         readers=tuple(name for name, _ in readers),
         call=placed.replacement.call,
     )
+
+
+def _flops(placed: Placed) -> tuple[int | None, int | None]:
+    """Of a module at the call that it is planned for, and of the layer that it stands for."""
+    from tncompile.network.features import features
+
+    architecture, options = placed.architecture, placed.options
+    if isinstance(architecture, Model):
+        layer = features(architecture._map)
+        dense = None if layer is None else 2 * options["batch"] * math.prod(layer.shape)
+        return architecture.cost(search="fast", **options).flops, dense
+    figures = architecture.cost(search="fast", **options).inference
+    return figures.flops, figures.dense_flops
 
 
 def _report(model: nn.Module, copy: nn.Module, rows: list[Row], kept: list[str]) -> Report:

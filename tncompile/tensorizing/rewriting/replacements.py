@@ -16,7 +16,7 @@ from tncompile.language.diagnostics.diagnostic import Code, Diagnostic, Label
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.instantiating.rewrites import call_arguments, instantiate_call
 from tncompile.language.linked import LinkedBlock, LinkedProgram
-from tncompile.language.resolved import ResolvedNetwork, Value
+from tncompile.language.resolved import Value
 from tncompile.language.resolving.arguments import Matched, called_name
 from tncompile.language.syntax import tree
 from tncompile.network.features import features
@@ -51,7 +51,7 @@ class Replacement:
 
     def planned(self, architecture: Architecture) -> CallOptions:
         """What its plan is asked for. Raises ValueError for the call of another kind of layer."""
-        return options_of_call(architecture.network, self.call)
+        return options_of_call(architecture._map, self.call)
 
 
 def replacements(rewrite: Rewrite, model: nn.Module) -> tuple[list[Replacement], list[Layer]]:
@@ -114,7 +114,7 @@ class _Networks:
     def _architecture(
         self, call: tree.Call, block: LinkedBlock, matched: Matched, filled: Mapping[str, object]
     ) -> Architecture:
-        resolved: ResolvedNetwork = instantiate_call(call, block, matched, filled)
+        resolved = instantiate_call(call, block, matched, filled)
         values = tuple(sorted(resolved.values.items()))
         key = id(block.definition), block.name, values
         if key not in self._made:
@@ -132,8 +132,8 @@ def _completed(layer: Layer, block: Block, given: Mapping[str, object]) -> Mappi
 def _misfits(found: Replacement, call: tree.Call) -> Iterator[Diagnostic]:
     """TN702 where the network is another map than the layer, whatever its parameters are."""
     layer, line = found.layer, found.line
-    network = found.architecture.network
     try:
+        network = found.architecture._map
         axes = weight_axes(network)
     except ValueError as error:
         yield _misfit(layer, line, call, str(error))

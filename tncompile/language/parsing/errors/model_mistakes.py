@@ -43,7 +43,9 @@ def mistake_of_models(context: ParseContext) -> Iterator[Suggestion]:
 
 def _kind(context: ParseContext) -> Iterator[Suggestion]:
     """`input x(..., t) long` and `input x(..., t): int`."""
-    if not context.expects("INT", "COMPLEX") or context.token.first:
+    if context.statement == "TENSOR" or not context.expects("INT", "COMPLEX"):
+        return
+    if context.token.first:
         return
     label = "a value is `bool`, `int`, `float` or `complex`; without a word, `float`"
     meant = _meant(context.word_at(1) if context.terminal == "COLON" else context.text)

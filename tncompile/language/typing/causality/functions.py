@@ -183,7 +183,9 @@ def _interpolate(following: Following, operation: Apply) -> int:
 
 def _take(following: Following, operation: Apply) -> int:
     table, ids = following.axes
-    if table is not None or ids is None:
+    if (dim := operation.options["dim"]) is not None and ids is None and table not in (None, dim):
+        return table
+    if table is not None or ids is None or dim is not None:
         raise following.wrong("every entry is looked up by `take`, later ones as well")
     return ids - (len(following.shape(0).sizes) - 1)
 

@@ -20,7 +20,7 @@ from tncompile.language.typing.habits import made_otherwise
 from tncompile.language.typing.layers import LAYERS
 
 PART_ATTRIBUTES = ("tie", "frozen", "share", "if")
-TENSOR_ATTRIBUTES = ("init", "frozen", "complex", "share", "tie", "if")
+TENSOR_ATTRIBUTES = ("init", "frozen", "complex", "int", "share", "tie", "if")
 
 
 @dataclass(slots=True)
@@ -117,14 +117,18 @@ class _Statements(Names):
     ) -> None:
         self.problems.extend(attribute_problems(attributes, statement, allowed, self.suggestions))
         own = [subscript.name.text for subscript in subscripts]
+        integer = next((each for each in attributes if isinstance(each, tree.Int)), None)
         for attribute in attributes:
             match attribute:
                 case tree.If(condition):
                     self.expressions(condition)
                 case tree.Scheme(scheme, arguments):
                     if statement == "tensor":
-                        self.problems.extend(scheme_problems(attribute, self.suggestions))
-                    if scheme.text == "auto":
+                        found = scheme_problems(
+                            attribute, self.suggestions, integer=integer is not None
+                        )
+                        self.problems.extend(found)
+                    if scheme.text == "auto" and integer is None:
                         message, label = "`auto` is for the tensors of networks", "not here"
                         note = "it looks at the whole map of a network; a plain tensor has none"
                         hint = "write another scheme: `init normal(0.02)`"
@@ -137,6 +141,14 @@ class _Statements(Names):
                         self.expressions(*member.subscripts)
                 case tree.Share(names):
                     self._share(names, own)
+                case tree.Complex() if integer is not None:
+                    message, label = "`complex` and `int` exclude each other", "not beside `int`"
+                    note = "a tensor has entries of one kind"
+                    there = Label(integer.span, "these are integers")
+                    hint = "keep one of the two words"
+                    self.problems.add(
+                        problem(Code.MISPLACED, message, attribute.span, label, note, hint, there)
+                    )
                 case _:
                     pass
 

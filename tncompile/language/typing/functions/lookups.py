@@ -1,7 +1,7 @@
 """Functions of ids: entries looked up by them, and sums over where they point.
 
-`gather` has the option `dim`, an axis of both operands; `onehot` has `n`, `scatter_sum` has `size`,
-sizes. Operands are in the order of the signature.
+`take` and `gather` have the option `dim`, an axis of the first operand and of both; `onehot` has
+`n`, `scatter_sum` has `size`, sizes. Operands are in the order of the signature.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def _without_dots(bound: Bound, k: int, axes: int | None = None) -> None:
 
 
 def _take(bound: Bound) -> Shape:
+    if bound.options["dim"] is not None:
+        _without_dots(bound, 1, axes=1)
+        return bound.x.shape.replaced(bound.axis(), bound.operands[1].value.shape.sizes[0])
     _without_dots(bound, 0)
     ids = bound.operands[1].value.shape
     return Shape((*ids.sizes, *bound.x.shape.sizes[1:]), ids.dots)
@@ -90,7 +93,7 @@ def _scatter_sum(bound: Bound) -> Shape:
 IDS = value("ids", "int")
 
 FUNCTIONS = (
-    Function("take", (value("table"), IDS), ANY, _take),
+    Function("take", (value("table"), IDS, axis(needed=False)), ANY, _take),
     Function("gather", (X, IDS, axis()), ANY, _gather),
     Function("onehot", (IDS, option("n", count)), Kinds(gives="float"), _onehot),
     Function("segment_sum", (X, value("offsets", "int")), NUMBERS, _segment_sum),

@@ -15,7 +15,7 @@ from tncompile.language.typing.expressions import Reader
 from tncompile.language.typing.model import Callee, Extern, Key, Layer, Part, ResolvedModel
 from tncompile.language.typing.names import Family
 from tncompile.language.typing.operations import Stored
-from tncompile.language.typing.values import Value
+from tncompile.language.typing.values import Kind, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class _Stored:
 
     origin: str
     shape: tuple[int, ...]
-    complex: bool = False
+    kind: Kind = "float"
     own: bool = True
 
     def __str__(self) -> str:
-        return f"{list(self.shape)}{' complex' if self.complex else ''}"
+        return f"{list(self.shape)}{'' if self.kind == 'float' else f' {self.kind}'}"
 
     def fits(self, other: _Stored) -> bool:
-        return (self.shape, self.complex) == (other.shape, other.complex)
+        return (self.shape, self.kind) == (other.shape, other.kind)
 
 
 _Tensors = Mapping[str, _Stored]
@@ -42,11 +42,14 @@ def _stored(callee: Callee) -> dict[str, _Stored]:
     """The tensors of what a part is made of, those that have no key of their own left out."""
     match callee:
         case ResolvedNetwork(parameters=parameters):
-            return {each.key: _Stored(each.key, each.shape, each.complex) for each in parameters}
+            kinds: Mapping[bool, Kind] = {True: "complex", False: "float"}
+            return {
+                each.key: _Stored(each.key, each.shape, kinds[each.complex]) for each in parameters
+            }
         case Layer(parameters=shapes):
             return {key: _Stored(key, shape) for key, shape in shapes.items()}
         case ResolvedModel(parts=parts, tensors=tensors):
-            found = {each.path: _Stored(each.path, each.shape, each.complex) for each in tensors}
+            found = {each.path: _Stored(each.path, each.shape, each.kind) for each in tensors}
             inside: dict[int, dict[str, _Stored]] = {}
             for part in parts:
                 if part.outer:
@@ -67,7 +70,7 @@ def _outside(part: Part, tensors: _Tensors) -> dict[str, _Stored]:
         key: _Stored(
             part.tied.get(each.origin, f"{part.path}.{each.origin}"),
             each.shape,
-            each.complex,
+            each.kind,
             each.own and each.origin not in part.tied,
         )
         for key, each in tensors.items()
@@ -77,7 +80,9 @@ def _outside(part: Part, tensors: _Tensors) -> dict[str, _Stored]:
 def part_tensors(part: Part) -> dict[str, int]:
     """The bytes in float32 of the tensors of a part, each once, by their keys in the model."""
     tensors = _outside(part, _stored(part.callee)).values()
-    return {each.origin: math.prod(each.shape) * (8 if each.complex else 4) for each in tensors}
+    return {
+        each.origin: math.prod(each.shape) * (4 if each.kind == "float" else 8) for each in tensors
+    }
 
 
 def tensor_count(callee: Callee, counted: dict[int, int]) -> int:
@@ -161,10 +166,13 @@ def _pairs(here: _Place, there: _Place, foreign: bool) -> dict[str, str]:
             f"`{differing}` of " * bool(differing) + f"`{p.name}`" for p in (here, there)
         )
         message = f"`{here.name}` cannot be tied to `{there.name}`: "
-        message += f"`{differing}` differs in shape" if differing else "the shapes differ"
+        what = "shape" if own[differing].shape != there.tensors[differing].shape else "kind"
+        message += f"`{differing}` differs in {what}" if differing else f"the {what}s differ"
         label = f"{mine} has the shape {own[differing]}"
         note = "tensors of one key are one tensor in tied parts"
         hint, code = "give both parts the same sizes", Code.SHAPES_DIFFER
+        if what == "kind":
+            hint = "tie tensors of one kind: integers to integers, complex to complex"
         declared = Label(there.declared, f"{theirs} has {there.tensors[differing]}")
         raise failure(code, message, there.span, label, note, hint, declared)
     return {own[key].origin: there.tensors[key].origin for key in keys}
@@ -217,7 +225,7 @@ def _walk(
         message, label = f"`{name}` is a tensor and has nothing inside", "a tensor"
         note, hint = "steps lead through parts", f"end the place here: `{name}`"
         raise failure(Code.UNKNOWN_NAME, message, steps[0].name.span, label, note, hint)
-    own = _Stored(tensor.path, tensor.shape, tensor.complex, tensor.path == _path(family, key))
+    own = _Stored(tensor.path, tensor.shape, tensor.kind, tensor.path == _path(family, key))
     return _Place(name, span, tensor.declared, {"": own})
 
 

@@ -154,11 +154,13 @@ def _interpolated(job: Job) -> Outcome:
 
 
 def looked_up(job: Job) -> Outcome:
-    """Rows of a table, the first operand, by the ids that come second."""
+    """Entries of a table, the first operand, along an axis by the ids that come second."""
     kernels, (table, *ids) = job.kernels, job.operands
     kernels.call()
     result = job.result()
-    row = table.width * math.prod(table.shape[1:])
+    axis = job.options.get("dim")
+    behind = table.shape[1:] if axis is None else table.shape[len(table.shape) + axis + 1 :]
+    row = table.width * math.prod(behind)
     kernels.work.copied += result.bytes
     kernels.work.moved += 2 * result.bytes
     kernels.work.seconds += kernels.profile.gather_seconds(result.bytes, max(row, 1))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 
 from tncompile.emission.module import constructor as networks
+from tncompile.emission.module import quantized
 from tncompile.emission.module.reset_parameters import write_functions, write_reset_parameters
 from tncompile.emission.text import writer
 from tncompile.emission.text.identifiers import Names, hidden, identifier
@@ -17,6 +18,7 @@ from tncompile.language.typing.model import Key, Part
 from tncompile.models.emission.access import Access, is_list
 from tncompile.models.emission.layout import fitted
 from tncompile.network.model import Parameter
+from tncompile.network.packing import Codes
 
 Make = Callable[[Part], str]
 """The call that makes a part."""
@@ -57,10 +59,15 @@ def write_start(tensors: ParameterAccess) -> tuple[list[list[str]], list[str]]:
     """The methods that start the tensors of the model itself, and the functions that they call."""
     if not tensors.parameters:
         return [], []
-    draws = {each.key: start(each.shape, each.init) for each in tensors.parameters}
+    packed = tensors.packed.values()
+    parts = {each.key for packing in packed for each in (packing.codes, packing.scale)}
+    declared = [packing.parameter for packing in packed]
+    declared += [each for each in tensors.parameters if each.key not in parts]
+    draws = {each.key: start(each.shape, each.init) for each in declared}
     aim = "Start the tensors of the model itself; its parts start by themselves."
     initialization = Initialization(draws, (), None, aim)
-    return write_reset_parameters(initialization, tensors), write_functions(initialization)
+    functions = [*write_functions(initialization), *quantized.write_dequantizing(packed)]
+    return write_reset_parameters(initialization, tensors), functions
 
 
 # ── parts ──────────────────────────────────────────────────────────────────────────────────────
@@ -107,7 +114,7 @@ def family_depth(tensors: ParameterAccess) -> int:
 
 def _tensors(tensors: ParameterAccess) -> list[str]:
     lines: list[str] = []
-    names = Names(["self", "device", "dtype", "h", "i", "j", "k"])
+    names = Names(["self", "device", "dtype", "empty_int64", "h", "i", "j", "k"])
     for family, group in groupby(tensors.parameters, lambda parameter: parameter.family):
         members = list(group)
         if not members[0].subscripts:
@@ -139,4 +146,6 @@ def _single(tensor: Parameter) -> str:
 def _empty(tensor: Parameter) -> str:
     sizes = ", ".join(map(str, tensor.shape)) if tensor.shape else "()"
     dtype = "_complex(dtype)" if tensor.complex else "dtype"
+    if isinstance(tensor, Codes):
+        dtype = f"torch.{tensor.dtype}"
     return f"torch.empty({sizes}, device=device, dtype={dtype})"

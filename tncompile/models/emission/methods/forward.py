@@ -42,7 +42,7 @@ from tncompile.models.graph.constants import given_numbers, held_values, needed,
 from tncompile.models.graph.hoisting import Splits
 from tncompile.models.graph.numbers import is_number, picked_values
 from tncompile.models.graph.sharing import share_products
-from tncompile.network.packing import is_large
+from tncompile.network.packing import Codes, Quantization, is_large
 from tncompile.planning.paths.problem import Path
 
 CONSTANTS = "_set_constants"
@@ -343,7 +343,7 @@ def like(model: ResolvedModel, access: Access, arguments: dict[str, str], forwar
 def _first(access: Access) -> str | None:
     """The first real parameter of a model or of its parts."""
     for tensor in access.tensors.parameters:
-        if not tensor.complex:
+        if not tensor.complex and not isinstance(tensor, Codes):
             return access.tensors.read(tensor.key)
     for members in access.families.values():
         for part in members.values():
@@ -352,7 +352,7 @@ def _first(access: Access) -> str | None:
     return None
 
 
-def _first_of(part: Part, quantized: bool) -> str | None:
+def _first_of(part: Part, quantized: Quantization | None) -> str | None:
     match part.callee:
         case Layer(parameters=parameters):
             return next((key for key in parameters if key.isidentifier()), None)

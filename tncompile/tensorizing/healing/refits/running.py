@@ -45,7 +45,7 @@ class Pair:
     def bias(self) -> nn.Parameter | None:
         """The bias of the network that is the bias of the layer."""
         own = getattr(self.module, "bias", None)
-        biases = self.placed.architecture.network.biases
+        biases = self.placed.architecture._map.biases
         if own is None or len(biases) != 1:
             return None
         found = self.placed.module.get_parameter(biases[0].parameter)

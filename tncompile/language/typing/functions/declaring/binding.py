@@ -166,13 +166,18 @@ def _option(
     return Parameter(name, "option", None, lambda b, a: read(b.typing, a), default, needed)
 
 
-def axis(name: str = "dim", default: int | None = None, more: int = 0) -> Parameter:
-    """An axis of the first operand, where `more` are one more than it has."""
+def axis(
+    name: str = "dim", default: int | None = None, more: int = 0, *, needed: bool = True
+) -> Parameter:
+    """An axis of the first operand, where `more` are one more than it has.
+
+    It has to be given unless it has a default, or is not `needed`.
+    """
 
     def read(bound: Bound, argument: Typed) -> int:
         return axes.dim_of(argument, bound.x, bound.typing, more=more)
 
-    return Parameter(name, "option", None, read, default, default is None)
+    return Parameter(name, "option", None, read, default, needed and default is None)
 
 
 def _axes(bound: Bound, argument: Typed) -> tuple[int, ...]:

@@ -8,8 +8,13 @@ from tncompile.models.emission.expressions.text import Text, call
 
 
 def _take(applied: Applied) -> Text:
-    """Rows of a matrix as an embedding: torch checks the ids, and its gradient is fast."""
+    """Rows of a matrix as an embedding: torch checks the ids, and its gradient is fast.
+
+    So does it along another axis.
+    """
     table, ids = applied.tensor(0), applied.tensor(1)
+    if applied.operation.options["dim"] is not None:
+        return table.method("index_select", applied.axis(), ids)
     if applied.value().kind == "float" and len(applied.shape.sizes) == 2:
         applied.context.use("F")
         return call("F.embedding", ids, table)
