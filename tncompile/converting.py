@@ -354,7 +354,7 @@ def _module(
         device=weight.device,
         seed=choice.seed,
         search="fast",
-        **options_of_call(architecture.network, call),
+        **options_of_call(architecture._map, call),
     )
     module.load_state_dict(state)
     module.train(layer.training)
