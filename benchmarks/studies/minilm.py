@@ -211,7 +211,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
     parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
-    parser.add_argument("--rate", type=float, default=0.002, help="of distillation")
+    parser.add_argument("--rate", type=float, default=0.001, help="of distillation")
     parser.add_argument(
         "--candidates", default="Interpolative", help="blocks that layers may become, with commas"
     )
@@ -220,7 +220,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--share", type=float, default=0.8, help="what the table keeps, in parts of the budget"
     )
-    parser.add_argument("--refit", type=float, default=1.5, help="texts, in parts of CALIBRATION")
+    parser.add_argument("--refit", type=float, default=1.0, help="texts, in parts of CALIBRATION")
     parser.add_argument("--rows", choices=("ours", "baselines", "both"), default="both")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
