@@ -65,13 +65,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(kept: Path, tmp_path: Path) -> Path:
-    for path in kept.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
-
-
-@pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of layers that are fitted."""
     names: list[str] = []

@@ -1,6 +1,6 @@
 """What layers take by the cost model, in microseconds, as they are and as what they can become.
 
-A layer counts for the call that it is given most often, as moments know it: rows, and lengths of
+A layer counts for its usual call, the median of those that moments have seen: rows, and lengths of
 images. Times are those of a forward pass on the built-in profile of the device that the weight is
 on.
 """

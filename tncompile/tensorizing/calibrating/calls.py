@@ -6,6 +6,7 @@ all leading axes, of a table ids.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -54,18 +55,11 @@ def usual_call(moments: Moments, sums: LayerSums, module: nn.Module) -> Call:
         places = float(sums.rows.sum())
         return _guessed(module, sums.layer, places, moments.samples, moments.batches)
     left = sum(sums.calls.values()) / 2
-    for call, count in sorted(sums.calls.items(), key=lambda each: (_size(each[0]), each[0])):
+    for call, count in sorted(sums.calls.items(), key=lambda each: (math.prod(each[0]), each[0])):
         left -= count
         if left <= 0:
             return call
     raise AssertionError("counts are positive")
-
-
-def _size(call: Call) -> int:
-    size = 1
-    for each in call:
-        size *= each
-    return size
 
 
 def _guessed(module: nn.Module, layer: Layer, rows: float, samples: int, batches: int) -> Call:

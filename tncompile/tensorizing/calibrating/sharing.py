@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tncompile.tensorizing.calibrating.layers import Kind, Layer
 from tncompile.tensorizing.calibrating.sums import LayerSums
+from tncompile.tensorizing.moments import DAMPING, Metric
 
 if TYPE_CHECKING:
     from tncompile.tensorizing.calibrating.model_moments import Moments
@@ -33,6 +34,14 @@ def shared_sums(moments: Moments | None, names: Iterable[str], kind: str) -> Lay
         if own is not None:
             total = own if total is None else total + own
     return total
+
+
+def shared_metric(moments: Moments | None, names: Iterable[str], kind: str) -> Metric | None:
+    """What an error of the weight counts, by these sums; None where nothing is known."""
+    sums = shared_sums(moments, names, kind)
+    if moments is None or sums is None:
+        return None
+    return sums.metric(moments.samples, "frequency", DAMPING)
 
 
 def _turned(sums: LayerSums, kind: str) -> LayerSums | None:

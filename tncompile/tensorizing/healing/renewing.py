@@ -10,10 +10,10 @@ from torch import nn
 
 from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments
-from tncompile.tensorizing.calibrating.sharing import shared_sums
+from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.fitting.balancing import balanced
 from tncompile.tensorizing.fitting.product import product_of, weight_axes
-from tncompile.tensorizing.moments import DAMPING, Metric
+from tncompile.tensorizing.moments import Metric
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
 
@@ -43,9 +43,8 @@ def remeasured(done: Tensorized, model: nn.Module, moments: Moments | None) -> T
         weight, now = (dense(placed, module) for module in (original, placed.module))
         lost, size = weight - now, float(weight.norm())
         metric_error = row.metric_error
-        sums = shared_sums(moments, layer.weight_names, layer.kind)
-        if moments is not None and sums is not None:
-            metric = sums.metric(moments.samples, "frequency", DAMPING)
+        metric = shared_metric(moments, layer.weight_names, layer.kind)
+        if metric is not None:
             seen, whole = (_seen(each, metric) for each in (lost, weight))
             metric_error = (seen / whole) ** 0.5 if whole else 0.0
         error = float(lost.norm()) / size if size else 0.0

@@ -12,8 +12,7 @@ from torch import nn
 from tncompile.network.packing import Quantization
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patterns import matching
-from tncompile.tensorizing.calibrating.sharing import shared_sums
-from tncompile.tensorizing.moments import DAMPING
+from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.quantizing.dense import dense_layers, dense_replacements, dense_state
 from tncompile.tensorizing.quantizing.state import packed_state
 from tncompile.tensorizing.replacing.copying import copied
@@ -115,10 +114,9 @@ def _quantized(subject: _Subject, wanted: Quantization, moments: Moments | None)
 
 def _importance(layer: Layer, moments: Moments | None) -> torch.Tensor | None:
     """What the squared error of each entry of a dense weight counts."""
-    sums = shared_sums(moments, layer.weight_names, layer.kind)
-    if sums is None or moments is None:
+    metric = shared_metric(moments, layer.weight_names, layer.kind)
+    if metric is None:
         return None
-    metric = sums.metric(moments.samples, "frequency", DAMPING)
     sides: list[torch.Tensor] = []
     for moment in (metric.outputs, metric.inputs):
         if moment is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def network_state(
 
 def packed_state(
     target: str,
-    parameters: Iterable[Parameter],
+    parameters: Sequence[Parameter],
     found: Mapping[str, Packing],
     state: Mapping[str, Tensor],
     importances: Mapping[str, Tensor],

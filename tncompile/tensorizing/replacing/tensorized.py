@@ -13,9 +13,8 @@ from tncompile.converting import convert
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
-from tncompile.tensorizing.calibrating.sharing import shared_sums
+from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.fitting.result import Fit
-from tncompile.tensorizing.moments import DAMPING
 from tncompile.tensorizing.replacing.placing import Placed, finished, unfitted
 from tncompile.tensorizing.replacing.report import Report, Row
 from tncompile.tensorizing.rewriting.rewrite import shown
@@ -164,9 +163,8 @@ def _fitted(
 
     layer = each.layer
     metric = None
-    if moments is not None and layer.module is not None:
-        sums = shared_sums(moments, layer.weight_names, layer.kind)
-        metric = None if sums is None else sums.metric(moments.samples, "frequency", DAMPING)
+    if layer.module is not None:
+        metric = shared_metric(moments, layer.weight_names, layer.kind)
     choice = Choice(None, tolerance if each.open_ranks else None, metric, None, seed, None)
     if fits is None:
         made, _, fit = _made(each, choice)

@@ -14,7 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from tncompile.tensorizing.calibrating.calling import digest, require_batches, undisturbed
+from tncompile.tensorizing.calibrating.calling import (
+    digest,
+    kept_modes,
+    require_batches,
+    undisturbed,
+)
 from tncompile.tensorizing.healing.distilled import Distilled, Evaluation
 from tncompile.tensorizing.healing.distilling.asking import (
     Answer,
@@ -239,15 +244,11 @@ class _Run:
         if not self.settings.dropout:
             yield
             return
-        modules = list(self.learn.model.modules())
-        modes = [module.training for module in modules]
-        self.learn.model.train()
-        torch.manual_seed(digest(self.settings.seed, self.state.step))
-        try:
+        model = self.learn.model
+        with kept_modes(model.modules(), training=False):
+            model.train()  # which a module may have in its own way, to stay as it is
+            torch.manual_seed(digest(self.settings.seed, self.state.step))
             yield
-        finally:
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
 
     def _distance(self, given: Answer, wanted: Answer, batch: object) -> torch.Tensor:
         if self.loss is None:
