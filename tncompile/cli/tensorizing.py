@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tncompile.cli.numbers as numbers
 import tncompile.cli.options as opt
-from tncompile.cli import numbers
 from tncompile.cli.calibrating import BATCH, LENGTH, Data, calibrated, read_data
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, columns, refused, report, say, show, waiting
