@@ -173,7 +173,7 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     if not chosen.minutes:
         return
     with clock.running():
-        taught = taught_by(original.model, again.tensorized, part, chosen)
+        taught = taught_by(original.model, again.tensorized, moments, part, chosen)
     print(taught, file=sys.stderr, flush=True)
     name = f"distilled, {taught.steps:,} steps, {taught.tokens:,} tokens"
     table.add(name, taught.model, report.after, report.bytes_after, clock)
@@ -182,6 +182,7 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
 def taught_by(
     model: nn.Module,
     small: tncompile.Tensorized,
+    moments: Moments,
     part: float,
     chosen: argparse.Namespace,
 ) -> tncompile.Distilled:
@@ -199,6 +200,7 @@ def taught_by(
         data,
         minutes=chosen.minutes,
         rate=chosen.rate,
+        moments=moments,
         held_out=held,
         layers=("bert.encoder.layer.1", "bert.encoder.layer.3", "bert.encoder.layer.5"),
         checkpoint=folder and folder / f"minilm-{part:g}.safetensors",

@@ -316,6 +316,7 @@ def _healed(
                 done,
                 data.batches,
                 output=data.output,
+                moments=moments,
                 checkpoint=file,
                 seed=arguments.seed,
                 progress=progress,

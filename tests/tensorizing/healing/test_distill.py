@@ -12,6 +12,7 @@ from torch import nn
 
 import tncompile
 from tests.tensorizing.healing.models import SIZE, error, ids, made, same, transformer
+from tncompile.tensorizing.healing.distilling.coordinates import coordinates_of
 
 SMALL = 'linear "*.up" -> LowRank(rank = 3) linear "*.down" -> LowRank(rank = 3)'
 
@@ -154,6 +155,100 @@ def test_unbalanced_gauges_are_balanced_first() -> None:
     one = tncompile.distill(model, done, data, steps=20)
     two = tncompile.distill(model, skewed, data, steps=20)
     assert two.best == pytest.approx(one.best, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "block", ["LowRank(rank = 3)", "Interpolative(rank = 3)", "MPO(ranks = 3)"]
+)
+def test_moments_find_the_way(block: str) -> None:
+    """Inputs that are large in some directions: steps in coordinates of moments get further."""
+    torch.manual_seed(0)
+    mixed = torch.randn(SIZE, SIZE) @ torch.diag(10.0 ** torch.linspace(0, -3, SIZE))
+    model = nn.Sequential(nn.Linear(SIZE, SIZE), nn.Tanh(), nn.Linear(SIZE, SIZE))
+    data = [torch.randn(64, SIZE) @ mixed.mT for _ in range(8)]
+    moments = tncompile.calibrate(model, data)
+    head = 'import "std/linear.tn" { LowRank, Interpolative, MPO }'
+    rewrite = tncompile.Rewrite.loads(f'{head} rewrite R {{ linear "0" -> {block} }}')
+    done = tncompile.tensorize(model, rewrite, moments=moments)
+    plain = tncompile.distill(model, done, data, steps=100, rate=0.002)
+    taught = tncompile.distill(model, done, data, steps=100, rate=0.002, moments=moments)
+    assert taught.best < plain.best < plain.start
+    assert taught.tensorized is not None
+    assert taught.tensorized.report.rows[0].metric_error is not None
+
+
+def test_moments_of_all_kinds_of_layers() -> None:
+    """Tables, convolutions with moments by axes, groups, layers that stay: all have some."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.wide = nn.Embedding(40, SIZE), nn.Conv1d(SIZE, SIZE, 300, padding=150)
+            self.few, self.kept = nn.Conv1d(SIZE, SIZE, 3, groups=4), nn.Linear(SIZE, 8)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.kept(self.few(self.wide(self.table(ids).mT)).mT)
+
+    torch.manual_seed(0)
+    model, data = Net(), ids(6)
+    moments = tncompile.calibrate(model, data)
+    rewrite = tncompile.Rewrite.loads(
+        """
+        import "std/embedding.tn" { TTEmbedding }
+        import "std/convolution.tn" { TuckerConv }
+        rewrite R {
+          embedding "table" -> TTEmbedding(rows = [5, 8], columns = [4, 4], ranks = 3)
+          conv "wide" -> TuckerConv(in_rank = 4, out_rank = 4, kernel_ranks = 5)
+        }
+        """
+    )
+    done = tncompile.tensorize(model, rewrite, moments=moments)
+    student = done.model
+    chosen = dict(student.named_parameters())
+    found = coordinates_of(student, done._placed, chosen, moments)
+    weights = {name for name, each in chosen.items() if each.dim() > 1}
+    assert found.keys() == weights
+    generator = torch.Generator().manual_seed(1)
+    for name, own in found.items():
+        value = torch.randn(chosen[name].shape, generator=generator)
+        assert not torch.allclose(own.coordinates(value), value, rtol=0.1)
+        torch.testing.assert_close(own.inverse(own.coordinates(value)), value, rtol=1e-3, atol=1e-3)
+    taught = tncompile.distill(model, done, data, steps=20, moments=moments)
+    assert taught.best < taught.start
+
+
+def test_runs_with_moments_go_on(tmp_path: Path) -> None:
+    model, data = transformer(), ids(6)
+    done, moments = made(model, data, SMALL)
+    file = tmp_path / "run.safetensors"
+    whole = tncompile.distill(model, done, data, steps=12, moments=moments)
+
+    def halt(step: int, total: int) -> None:
+        if step == 7:
+            raise HaltError
+
+    given: dict[str, Any] = {"steps": 12, "checkpoint": file}
+    with pytest.raises(HaltError):
+        tncompile.distill(model, done, data, moments=moments, progress=halt, **given)
+    with pytest.raises(ValueError, match="of another run: moments differs"):
+        tncompile.distill(model, done, data, **given)
+    others = tncompile.calibrate(model, ids(6, seed=3))
+    with pytest.raises(ValueError, match="of another run: moments differs"):
+        tncompile.distill(model, done, data, moments=others, **given)
+    again = tncompile.distill(model, done, data, moments=moments, **given)
+    assert same(whole.model, again.model)
+
+
+def test_moments_of_another_model() -> None:
+    model, data = transformer(), ids(4)
+    done, moments = made(model, data, SMALL)
+    other = nn.Sequential(nn.Linear(SIZE, 4), nn.ReLU(), nn.Linear(4, 8))
+    rows = [torch.randn(20, SIZE) for _ in range(4)]
+    small = nn.Sequential(nn.Linear(SIZE, 3), nn.ReLU(), nn.Linear(3, 8))
+    with pytest.raises(ValueError, match="moments know none of the layers"):
+        tncompile.distill(other, small, rows, steps=2, moments=moments)
+    with pytest.raises(TypeError, match=r"moments are what tncompile.calibrate returns, not dict"):
+        tncompile.distill(model, done, data, steps=2, moments={})  # type: ignore[arg-type]
 
 
 def test_minutes_end_it() -> None:

@@ -71,8 +71,8 @@ def seen(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: s
     Where all legs of a side are on one factor, its root is part of that factor: there the metric is
     a change of variables.
     """
-    roots = list(_roots(problem, axes, metric, name))
     product = problem.product
+    roots = list(_roots(product, axes, metric, name, problem.target.device))
     if all(_carrier(product, root.legs) is not None for root in roots):
         plain = _transformed(problem, axes, roots)
         return Seen(plain, True, plain, tuple(roots))
@@ -122,11 +122,33 @@ def _carrier(product: Product, legs: Legs) -> int | None:
     return places[0] if factor.constant is None and set(legs) <= set(factor.legs) else None
 
 
+def leg_moments(
+    product: Product,
+    axes: tuple[WeightAxis, ...],
+    metric: Metric,
+    name: str,
+    device: torch.device,
+) -> Iterator[Root]:
+    """The damped moments of a metric, each over legs that one parameter carries alone.
+
+    A side whose legs are on several parameters has one for each leg, as if legs were independent.
+    """
+    for root in _roots(product, axes, metric, name, device):
+        if _carrier(product, root.legs) is None:
+            yield from _separated(product, root)
+        else:
+            yield root
+
+
 def _roots(
-    problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: str
+    product: Product,
+    axes: tuple[WeightAxis, ...],
+    metric: Metric,
+    name: str,
+    device: torch.device,
 ) -> Iterator[Root]:
     """A root for each side that has a moment, damped, the identity in what is cut off."""
-    for side, own, moment in _moments(problem, axes, metric, name):
+    for side, own, moment in _moments(product, axes, metric, name, device):
         legs = tuple(leg for axis in own for leg in axis.legs)
         places = _places(own).to(moment.device)
         size = math.prod(axis.size for axis in own)
@@ -141,7 +163,11 @@ def _roots(
 
 
 def _moments(
-    problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: str
+    product: Product,
+    axes: tuple[WeightAxis, ...],
+    metric: Metric,
+    name: str,
+    device: torch.device,
 ) -> Iterator[tuple[Side, list[WeightAxis], torch.Tensor]]:
     """The damped moments, checked, each with the axes of the weight that it is of."""
     damping = metric.damping
@@ -156,9 +182,9 @@ def _moments(
             )
         if not torch.isfinite(given).all():
             raise ValueError(f"`{what}` of the metric are not finite")
-        if given.is_complex() and not problem.product.dtype.is_complex:
+        if given.is_complex() and not product.dtype.is_complex:
             raise ValueError(f"`{what}` of the metric are complex, and {name} is real")
-        moment = given.detach().to(problem.target)
+        moment = given.detach().to(device, product.dtype)
         if moment.dim() == 2:
             moment = (moment + moment.mH) / 2
             mean = float(moment.diagonal().real.mean())
@@ -260,7 +286,8 @@ def _inside(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric) -> P
     """
     product, target, legs = problem.product, problem.target, problem.product.open
     lengths = list(zip(problem.padded, problem.cut, axes, strict=True))
-    for number, (side, own, moment) in enumerate(_moments(problem, axes, metric, "")):
+    moments = _moments(product, axes, metric, "", target.device)
+    for number, (side, own, moment) in enumerate(moments):
         carried = tuple(leg for axis in own for leg in axis.legs)
         matrix = Root(side, carried, moment).matrix
         size = math.prod(axis.size for axis in own)

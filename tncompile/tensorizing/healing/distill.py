@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile.planning.paths.optimizers import Progress
+    from tncompile.tensorizing.calibrating.model_moments import Moments
     from tncompile.tensorizing.replacing.tensorized import Tensorized
 
 MEMORY = 2**31
@@ -27,6 +28,7 @@ def distill(
     output: Callable[[nn.Module, Any], torch.Tensor] | None = None,
     loss: Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor] | None = None,
     layers: Sequence[str] = (),
+    moments: Moments | None = None,
     steps: int | None = None,
     minutes: float | None = None,
     rate: float = 0.004,
@@ -56,6 +58,11 @@ def distill(
     those that `parameters`, patterns of their names, match; frozen ones, buffers and ties stay.
     Parameters of 16 bits are stepped in float32. Dropout is off unless it is wanted.
 
+    With `moments`, those of `calibrate`, tensors are measured and stepped in coordinates in which
+    the loss curves alike in all directions, as far as moments of the original tell it (as Gupta,
+    Koren and Singer, "Shampoo", 2018, from gradients): along every axis of every factor the root
+    of its curvature in the metric of the layer, the bonds included.
+
     Batches that are held out, given or a part of the data, are looked at 20 times; the best that
     was seen is returned, the start included, and after `patience` looks without a better one it
     ends. Outputs of the original are kept within `memory_limit` bytes, when data come again. With a
@@ -63,9 +70,9 @@ def distill(
     there is continued, to the bit as if there had been no break where `steps` are given.
     `progress` is called with what is done and all.
 
-    Raises ValueError for data without batches, patterns that match nothing, a loss that is not
-    finite at the start, and a file of another run; TypeError for what is no such thing; `OSError`
-    where the file cannot be read or written.
+    Raises ValueError for data without batches, patterns that match nothing, moments of other
+    layers, a loss that is not finite at the start, and a file of another run; TypeError for what is
+    no such thing; `OSError` where the file cannot be read or written.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Tanh())
@@ -94,6 +101,7 @@ def distill(
         output=output,
         loss=loss,
         layers=layers,
+        moments=moments,
         held_out=held_out,
         parameters=parameters,
         checkpoint=checkpoint,

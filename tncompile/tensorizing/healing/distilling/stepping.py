@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tncompile.tensorizing.calibrating.patterns import matching
+from tncompile.tensorizing.healing.distilling.coordinates import Coordinates
 
 WARMUP = 0.05
 """The part of a training over which the rate grows."""
@@ -59,16 +60,27 @@ def trained(model: nn.Module, patterns: Sequence[str] | None) -> dict[str, nn.Pa
 class Stepper:
     """Adam (Kingma and Ba, 2015), whose steps are parts of the size of each tensor.
 
-    Parameters of 16 bits have a copy in float32, which is stepped.
+    Tensors that have coordinates are measured and stepped in them. Parameters of 16 bits have a
+    copy in float32, which is stepped.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], rate: float) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        rate: float,
+        coordinates: Mapping[str, Coordinates] | None = None,
+    ) -> None:
         self.parameters = dict(parameters)
         self.masters: dict[str, torch.Tensor] = {}
         for name, each in self.parameters.items():
             wide = each.dtype in (torch.float32, torch.float64)
             self.masters[name] = each.detach() if wide else each.detach().float()
-        sizes = [float(each.square().mean().sqrt()) for each in self.masters.values()]
+        self.coordinates = dict(coordinates or {})
+        sizes = []
+        for name, master in self.masters.items():
+            own = self.coordinates.get(name)
+            measured = master if own is None else own.coordinates(master)
+            sizes.append(float(measured.square().mean().sqrt()))
         median = sorted(sizes)[len(sizes) // 2]
         self.sizes = [max(size, LEAST * median) or 1.0 for size in sizes]
         self.rate = rate
@@ -90,6 +102,8 @@ class Stepper:
             master = self.masters[name]
             gradient = each.grad
             found = torch.zeros_like(master) if gradient is None else gradient.to(master.dtype)
+            if name in self.coordinates:
+                found = self.coordinates[name].inverse(found)
             gradients.append(found)
             total += (found.norm().double() * size).square().cpu()
         norm = float(total.sqrt())
@@ -107,7 +121,10 @@ class Stepper:
             mean.lerp_(gradient, 1 - first)
             square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
             rate = self.rate * part * size * unbiased
-            master.addcdiv_(mean, square.sqrt().add_(SMALLEST), value=-rate)
+            step = mean / square.sqrt().add_(SMALLEST)
+            if name in self.coordinates:
+                step = self.coordinates[name].inverse(step)
+            master.sub_(step, alpha=rate)
             parameter = self.parameters[name]
             if parameter.data_ptr() != master.data_ptr():
                 parameter.copy_(master)

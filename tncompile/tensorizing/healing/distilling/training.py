@@ -20,6 +20,7 @@ from tncompile.tensorizing.calibrating.calling import (
     require_batches,
     undisturbed,
 )
+from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.healing.distilled import Distilled, Evaluation
 from tncompile.tensorizing.healing.distilling.asking import (
     Answer,
@@ -30,6 +31,11 @@ from tncompile.tensorizing.healing.distilling.asking import (
     split,
 )
 from tncompile.tensorizing.healing.distilling.checkpoints import State, read_state, write_state
+from tncompile.tensorizing.healing.distilling.coordinates import (
+    Coordinates,
+    coordinates_of,
+    fingerprint,
+)
 from tncompile.tensorizing.healing.distilling.losses import distance
 from tncompile.tensorizing.healing.distilling.settings import Settings
 from tncompile.tensorizing.healing.distilling.stepping import Stepper, rate_at, trained
@@ -52,6 +58,7 @@ def run_distill(
     output: Output | None,
     loss: Loss | None,
     layers: Sequence[str],
+    moments: Moments | None,
     held_out: Iterable[Any] | float,
     parameters: Sequence[str] | None,
     checkpoint: str | os.PathLike[str] | None,
@@ -64,6 +71,9 @@ def run_distill(
     if not isinstance(small, Tensorized | nn.Module):
         kind = type(small).__name__
         raise TypeError(f"small is what tncompile.tensorize returns or an nn.Module, not {kind}")
+    if moments is not None and not isinstance(moments, Moments):
+        kind = type(moments).__name__
+        raise TypeError(f"moments are what tncompile.calibrate returns, not {kind}")
     require_batches("data", data)
     batches, held = split(list(data), held_out, settings.seed)
     names = layers_of(model, small.model if isinstance(small, Tensorized) else small, layers)
@@ -76,13 +86,20 @@ def run_distill(
         student = _copied(small)
     chosen = trained(student, parameters)
     teach, learn = Asked(model, output, names), Asked(student, output, names)
-    run = _Run(teach, learn, chosen, batches, held, settings, loss)
+    coordinates: dict[str, Coordinates] = {}
+    if moments is not None:
+        placed = () if tensorized is None else tensorized._placed
+        coordinates = coordinates_of(student, placed, chosen, moments)
+        if not coordinates:
+            raise ValueError("moments know none of the layers whose parameters are trained")
+    known = None if moments is None else fingerprint(moments)
+    run = _Run(teach, learn, chosen, batches, held, settings, loss, coordinates, known)
     if checkpoint is not None:
         run.keep_in(checkpoint)
     with undisturbed(model), undisturbed(student), teach.listening(), learn.listening():
         state = run.run(begun, progress or (lambda done, total: None))
     if tensorized is not None:
-        tensorized = remeasured(tensorized, model, None)
+        tensorized = remeasured(tensorized, model, moments)
     history = tuple(Evaluation(*row) for row in state.history)
     return Distilled(
         student, tensorized, state.step, state.samples, state.tokens, state.seconds, state.start,
@@ -109,10 +126,13 @@ class _Run:
         held: list[Any],
         settings: Settings,
         loss: Loss | None,
+        coordinates: Mapping[str, Coordinates],
+        moments: int | None,
     ) -> None:
         self.teach, self.learn, self.settings, self.loss = teach, learn, settings, loss
         self.batches, self.held = batches, held
-        self.stepper = Stepper(chosen, settings.rate)
+        self.stepper = Stepper(chosen, settings.rate, coordinates)
+        self.moments = moments
         self.steps = settings.steps
         if self.steps is None and settings.minutes is None:
             self.steps = len(batches)
@@ -142,6 +162,7 @@ class _Run:
             "dropout": own.dropout,
             "seed": own.seed,
             "layers": list(self.teach.names),
+            "moments": self.moments,
         }
         facts["data"] = digest(own.seed, [self.batches, self.held])
         return facts

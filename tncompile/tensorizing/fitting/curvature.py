@@ -1,0 +1,144 @@
+"""How an error of a weight curves along the legs of the tensors that it is made of.
+
+The square of ‖G^½ (W − W') A^½‖ is quadratic in every tensor of a network. Its matrix for a tensor
+is that of the normal equations: both moments, between two copies of all other tensors. What is
+computed here is that matrix for each leg by itself, its partial traces over the other legs, as
+Kronecker-factored approximations have them (Martens and Grosse, "Optimizing Neural Networks with
+Kronecker-factored Approximate Curvature", 2015; Gupta, Koren and Singer, "Shampoo", 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tncompile.network.model import TensorNetwork
+from tncompile.tensorizing.fitting.environments import Legs, Term, contract
+from tncompile.tensorizing.fitting.interpolating import Gauge
+from tncompile.tensorizing.fitting.metric import Root, leg_moments
+from tncompile.tensorizing.fitting.normal import PRIME
+from tncompile.tensorizing.fitting.product import Product, Values, product_of, weight_axes
+from tncompile.tensorizing.moments import Metric
+
+Side = tuple[tuple[int, ...], torch.Tensor]
+"""Some axes of a tensor, and the matrix over them, (size, size) of their product."""
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The matrices of a tensor along its axes.
+
+    `shape` is that in which the axes are counted; it has as many numbers as the tensor. Axes along
+    which nothing is known, or where the matrix is diagonal, are in no side.
+    """
+
+    shape: tuple[int, ...]
+    sides: tuple[Side, ...]
+
+
+def curvatures(network: TensorNetwork, values: Values, metric: Metric) -> dict[str, Curvature]:
+    """The matrices of each parameter of a network with these values, by key.
+
+    Nothing for networks whose map is not linear in each parameter by itself: those that share one,
+    or mix real and complex ones. Raises ValueError for networks that are no map of one input, and
+    for a metric that does not fit.
+    """
+    device = next(iter(values.values())).device
+    product, axes = product_of(network, weight_axes(network), values, device)
+    if not product.linear:
+        return {}
+    roots = tuple(leg_moments(product, axes, metric, network.target, device))
+    wide = {key: values[key].detach().to(product.dtype) for key in product.keys}
+    found = {}
+    for place in product.free:
+        factor = product.factors[place]
+        groups = _groups(factor.legs, roots, product)
+        sides = tuple(
+            (
+                tuple(factor.legs.index(leg) for leg in legs),
+                _along(product, wide, place, legs, roots),
+            )
+            for legs in groups
+        )
+        found[factor.key] = Curvature(product.shape(factor.legs), sides)
+    return found
+
+
+def _groups(legs: Legs, roots: Sequence[Root], product: Product) -> list[Legs]:
+    """Legs of a tensor that have a matrix together."""
+    carried = [root for root in roots if set(root.legs) <= set(legs)]
+    groups = [root.legs for root in carried if root.moment.dim() == 2]
+    known = {leg for root in carried for leg in root.legs} | product.open_set
+    return groups + [(leg,) for leg in legs if leg not in known]
+
+
+def _along(
+    product: Product, values: Values, place: int, legs: Legs, roots: Sequence[Root]
+) -> torch.Tensor:
+    """The matrix over some legs of a factor, (size, size)."""
+    doubled = set(product.sizes) - (set(product.factors[place].legs) - set(legs))
+    with_moment = {leg for root in roots if root.moment.dim() == 2 for leg in root.legs}
+    doubled -= product.open_set - with_moment
+    sizes = {**product.sizes, **{leg + PRIME: product.sizes[leg] for leg in doubled}}
+
+    def other(own: Legs) -> Legs:
+        return tuple(leg + PRIME if leg in doubled else leg for leg in own)
+
+    terms: list[Term] = []
+    for k in range(len(product.factors)):
+        if k != place:
+            tensor, own = product.term(k, values)
+            tensor = tensor.to(product.dtype)
+            terms += [(tensor, own), (tensor.conj(), other(own))]
+    for root in roots:
+        shape = product.shape(root.legs)
+        if root.moment.dim() == 1:
+            terms.append((root.moment.reshape(shape), root.legs))
+        elif doubled.isdisjoint(root.legs):
+            terms.append((root.moment.diagonal().reshape(shape), root.legs))
+        else:
+            terms.append((root.moment.reshape(*shape, *shape), (*root.legs, *other(root.legs))))
+    size = math.prod(product.shape(legs))
+    return contract(terms, (*legs, *other(legs)), sizes).reshape(size, size)
+
+
+def curvatures_of_gauge(
+    low_rank: TensorNetwork, gauge: Gauge, metric: Metric
+) -> tuple[Curvature, Curvature]:
+    """Those of `rows` and of `rest`, of a product of two factors with its gauge fixed.
+
+    `low_rank` is the network of the two factors, (in, r) and (r, out).
+    """
+    order, rows, rest = gauge.order, gauge.rows.detach().double(), gauge.rest.detach().double()
+    axes = weight_axes(low_rank)
+    product, axes = product_of(low_rank, axes, {}, rows.device)
+    moments = {
+        root.side: root.moment
+        for root in leg_moments(product, axes, metric, low_rank.target, rows.device)
+    }
+    inputs, outputs = moments.get("in"), moments.get("out")
+    whole = torch.cat([torch.eye(len(rows), dtype=rows.dtype, device=rows.device), rest])
+    if inputs is None:
+        inside, others = whole.mT @ whole, None
+    elif inputs.dim() == 1:
+        inside, others = whole.mT @ (whole * inputs[order].unsqueeze(1)), None
+    else:
+        seen = inputs[order][:, order]
+        inside, others = whole.mT @ seen @ whole, seen[len(rows) :, len(rows) :]
+    if outputs is None:
+        after, outside = rows @ rows.mT, None
+    elif outputs.dim() == 1:
+        after, outside = (rows * outputs) @ rows.mT, None
+    else:
+        after, outside = rows @ outputs @ rows.mT, outputs
+
+    def sides(*matrices: torch.Tensor | None) -> tuple[Side, ...]:
+        return tuple(((k,), each) for k, each in enumerate(matrices) if each is not None)
+
+    return (
+        Curvature(tuple(rows.shape), sides(inside, outside)),
+        Curvature(tuple(rest.shape), sides(others, after)),
+    )
