@@ -215,7 +215,13 @@ def study(table: Table, moments: tncompile.Moments, part: float, minutes: float)
         return
     start = time.perf_counter()
     taught = tncompile.distill(
-        model, done, table.words.batches(False), output=output, loss=divergence, minutes=minutes
+        model,
+        done,
+        table.words.batches(False),
+        output=output,
+        loss=divergence,
+        moments=moments,
+        minutes=minutes,
     )
     row = renamed(row, f"low rank, distilled, {taught.steps:,} steps", taught.model)
     table.add(row, time.perf_counter() - start)

@@ -153,6 +153,7 @@ def run(arguments: Sequence[str]) -> None:
             windows(known),
             output=output,
             loss=divergence,
+            moments=moments,
             minutes=chosen.minutes,
         )
         name = f"low rank, refitted and distilled, {taught.steps:,} steps"

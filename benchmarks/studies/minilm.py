@@ -27,6 +27,7 @@ from benchmarks.studies import baselines, scores, texts
 from benchmarks.studies.baselines import WORDS
 from benchmarks.studies.encoder import Batch, batched, encoded, loaded, size, tokens
 from tncompile import Moments
+from tncompile.network.packing import Weights
 
 BUDGETS = (0.5, 0.35, 0.25)
 
@@ -36,6 +37,9 @@ text is one sample of the gradient, so that many short ones say more than a few 
 
 SHORT, LONGEST = 48, 128
 """Tokens of a text, for calibration and for training."""
+
+ON_TOP: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 32))
+"""Integers on top of what was healed."""
 
 HEAD = (
     "| parameters | MB | method | cosine, paragraphs | words | Lee | Lee, WordSim, SimLex, %"
@@ -177,6 +181,14 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     print(taught, file=sys.stderr, flush=True)
     name = f"distilled, {taught.steps:,} steps, {taught.tokens:,} tokens"
     table.add(name, taught.model, report.after, report.bytes_after, clock)
+    assert taught.tensorized is not None
+    for kind, group in ON_TOP:
+        own = Clock()
+        with own.running():
+            small = tncompile.quantize(taught.tensorized, kind, group=group, moments=moments)
+        shared = "a row" if group is None else f"{group}"
+        name = f"distilled, {kind} on top, {shared} a scale"
+        table.add(name, small.model, report.after, small.report.bytes_after, own)
 
 
 def taught_by(

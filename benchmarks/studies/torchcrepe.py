@@ -220,6 +220,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--model", choices=[*CHANNELS], default="full")
     parser.add_argument("--budget", type=float, action="append", help="a part; may be repeated")
     parser.add_argument("--minutes", type=float, default=10.0, help="of distillation; 0 for none")
+    parser.add_argument("--rate", type=float, default=0.001, help="of distillation")
     parser.add_argument("--threads", type=int, default=2, help="of distillation")
     parser.add_argument("--frames", type=int, default=SCORED, help="scored at each level of noise")
     parser.add_argument("--moments", help="a file that keeps them")
@@ -258,8 +259,9 @@ def run(arguments: Sequence[str]) -> None:
                 best,
                 list(mixed(4_000, 500).split(32)),
                 loss=loss,
+                moments=moments,
                 minutes=given.minutes,
-                rate=0.002,
+                rate=given.rate,
             )
             torch.set_num_threads(1)  # rows are timed so
             name = f"kernels, too, moments, distilled, {taught.steps:,} steps"

@@ -73,3 +73,31 @@ class Metric:
             rows = rows.to(torch.complex128 if rows.is_complex() else torch.float64)
             moments.append(rows.mT @ rows.conj() / rows.shape[0])
         return Metric(moments[0], moments[1], damping)
+
+
+def squared(matrix: torch.Tensor, metric: Metric) -> float:
+    """‖G^½ M A^½‖² of a matrix M (out, in), with A and G damped as a fit does it."""
+    import torch
+
+    right = matrix
+    if metric.axes:  # A is the Kronecker product of their moments, and never made
+        right = right.reshape(len(matrix), *(len(each) for each in metric.axes))
+        for axis, moment in enumerate(metric.axes, start=1):
+            own = moment.to(matrix)
+            turned = torch.tensordot(right, own, dims=([axis], [0])).movedim(-1, axis)
+            right = turned + metric.damping * own.diagonal().mean() * right
+        right = right.reshape(matrix.shape)
+    elif metric.inputs is not None:
+        right = _times(right, metric.inputs, metric.damping)
+    left = (
+        matrix if metric.outputs is None else _times(matrix.mT, metric.outputs, metric.damping).mT
+    )
+    return float((left * right).sum())
+
+
+def _times(matrix: torch.Tensor, moment: torch.Tensor, damping: float) -> torch.Tensor:
+    """A matrix times a damped moment from its right; of a diagonal one, that is a vector."""
+    moment = moment.to(matrix)
+    if moment.dim() == 1:
+        return matrix * (moment + damping * moment.mean())
+    return matrix @ moment + damping * moment.diagonal().mean() * matrix

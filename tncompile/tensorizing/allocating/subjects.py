@@ -145,7 +145,7 @@ def subjects_of(
             metric = sums.metric(moments.samples, "frequency", damping)
             rows = float(sums.rows.sum()) / moments.samples
             if layer.kind == "embedding":  # columns count alike, as much together as they do
-                scale = float(sums.outputs.trace()) / moments.samples / layer.outputs
+                scale = float(sums.squares) / moments.samples / layer.outputs
         elif moments is None:
             size = float(weight.detach().double().square().sum())
             scale = 1 / size if size else 1.0

@@ -16,6 +16,10 @@ Kind = Literal["linear", "conv1d", "conv", "embedding"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+WIDEST = 16384
+"""The most outputs whose gradients have a whole moment, 2 GiB in float64; of more, heads of
+language models, the diagonal is kept."""
+
 LARGEST = 4096
 """The most inputs of a convolution, channels × kernel, whose moment is of all of them."""
 
@@ -34,6 +38,11 @@ class Layer:
     outputs: int
     groups: int = 1
     axes: tuple[int, ...] = ()
+
+    @property
+    def gradients(self) -> tuple[int, ...]:
+        """The shape of the second moment of gradients at the outputs: a matrix or its diagonal."""
+        return (self.outputs,) if self.outputs > WIDEST else (self.outputs, self.outputs)
 
 
 def dense_class(module: nn.Module) -> type[nn.Module]:

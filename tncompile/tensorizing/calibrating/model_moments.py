@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -134,16 +135,17 @@ class Moments:
 
         each, kept, largest = (dtype or torch.float64).itemsize, 0, 0
         for _, layer in layers_of(model, layers).values():
+            heard = math.prod(layer.gradients)
             if layer.kind == "embedding":
-                kept += (each + 8) * layer.inputs + each * layer.outputs**2
-                largest = max(largest, 4 * layer.outputs**2)
+                kept += (each + 8) * layer.inputs + each * heard
+                largest = max(largest, 4 * heard)
             elif layer.axes:
-                squares = [size**2 for size in (layer.outputs, *layer.axes)]
+                squares = [heard, *(size**2 for size in layer.axes)]
                 kept += each * sum(squares) + 8
                 largest = max(largest, 4 * PATCHES, *(4 * square for square in squares))
             else:
-                kept += each * (layer.inputs**2 + layer.outputs**2) + 8
-                largest = max(largest, 4 * layer.inputs**2, 4 * layer.outputs**2)
+                kept += each * (layer.inputs**2 + heard) + 8
+                largest = max(largest, 4 * layer.inputs**2, 4 * heard)
         return kept + largest
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -14,6 +14,11 @@ PATCHES = 2**24
 """The most numbers of unfolded images at a time."""
 
 
+def moment_of(rows: torch.Tensor, layer: Layer) -> torch.Tensor:
+    """Σ g gᵀ of gradients (rows, out), or its diagonal where the layer has many outputs."""
+    return rows.square().sum(0) if len(layer.gradients) == 1 else rows.mT @ rows
+
+
 def rows_of(
     module: nn.Module, layer: Layer, x: torch.Tensor, gradient: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

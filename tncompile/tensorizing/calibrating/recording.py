@@ -126,7 +126,7 @@ def _sums(
     if not layer.axes:
         shapes["inputs"] = (layer.inputs,) if table else (layer.inputs, layer.inputs)
     shapes |= {
-        "outputs": (layer.outputs, layer.outputs),
+        "outputs": layer.gradients,
         "rows": (layer.inputs,) if table else (),
     }
     found: dict[str, torch.Tensor] = {}

@@ -28,7 +28,7 @@ from tncompile.tensorizing.calibrating.calling import (
 from tncompile.tensorizing.calibrating.calls import call_of, counted
 from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
-from tncompile.tensorizing.calibrating.patches import axis_sums, rows_of
+from tncompile.tensorizing.calibrating.patches import axis_sums, moment_of, rows_of
 from tncompile.tensorizing.calibrating.sums import LayerSums
 
 
@@ -52,7 +52,7 @@ class Accumulators:
             table = layer.kind == "embedding"
             shapes = (
                 (size,) if table else (size, size),
-                (layer.outputs, layer.outputs),
+                layer.gradients,
                 *((each, each) for each in layer.axes),
             )
             inputs, outputs, *axes = (
@@ -95,7 +95,7 @@ class Accumulators:
             found = True
             sums = self.of(name, layer, g.device)
             rows = g.transpose(0, 1).reshape(-1, layer.outputs)
-            sums.outputs.add_(rows.mT @ rows)
+            sums.outputs.add_(moment_of(rows, layer))
             if layer.kind == "embedding":
                 sums.inputs.index_add_(0, into, squares[0].to(self.dtype))
                 sums.rows.index_add_(0, into, heard[0].to(sums.rows))
@@ -116,7 +116,7 @@ class Accumulators:
         if not bool(heard.any()):
             return False
         sums = self.of(name, layer, g.device)
-        sums.outputs.add_(rows.mT @ rows)
+        sums.outputs.add_(moment_of(rows, layer))
         sums.rows.add_(heard.sum())
         for total, new in zip(sums.axes, axis_sums(module, layer, x, g), strict=True):
             total.add_(new)

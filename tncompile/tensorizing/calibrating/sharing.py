@@ -54,12 +54,14 @@ def _turned(sums: LayerSums, kind: str) -> LayerSums | None:
         return Layer(other, given.outputs, given.inputs)
 
     if (given.kind, kind) == ("linear", "embedding"):
-        heard = sums.outputs.diagonal()
+        heard = sums.heard
         part = heard / heard.sum()
         size = sums.inputs.trace()
         rows = part.to(sums.rows) * sums.rows
         return LayerSums(layer("embedding"), part * size, sums.inputs, rows)
     if (given.kind, kind) == ("embedding", "linear"):
         nothing = torch.zeros((), dtype=sums.rows.dtype, device=sums.rows.device)
-        return LayerSums(layer("linear"), sums.outputs, torch.diag(sums.inputs), nothing)
+        head = layer("linear")
+        outputs = sums.inputs if len(head.gradients) == 1 else torch.diag(sums.inputs)
+        return LayerSums(head, sums.outputs, outputs, nothing)
     return None

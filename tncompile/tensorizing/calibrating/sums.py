@@ -21,7 +21,7 @@ class LayerSums:
     With x a row of its inputs and g the gradient at its output:
 
     inputs   Σ |g|² x xᵀ, (in, in); of an embedding Σ |g|² of each id, (words,); (0, 0) with `axes`
-    outputs  Σ g gᵀ, (out, out); its trace is Σ |g|²
+    outputs  Σ g gᵀ, (out, out); its trace is Σ |g|²; of more than 16,384 outputs the diagonal
     rows     how many there were; of an embedding how many of each id, (words,)
     axes     of a large convolution, in place of `inputs`: the same for each axis by itself
              (channels, then the kernel's), summed over the others, (size, size)
@@ -35,6 +35,16 @@ class LayerSums:
     axes: tuple[torch.Tensor, ...] = ()
     calls: Mapping[Call, int] = field(default_factory=dict)
 
+    @property
+    def heard(self) -> torch.Tensor:
+        """Σ g² of each output, (out,)."""
+        return self.outputs if self.outputs.dim() == 1 else self.outputs.diagonal()
+
+    @property
+    def squares(self) -> torch.Tensor:
+        """Σ |g|²."""
+        return self.heard.sum()
+
     def metric(
         self, samples: int, rows: Literal["frequency", "gradients"], damping: float
     ) -> Metric:
@@ -43,16 +53,16 @@ class LayerSums:
 
         if self.layer.kind == "embedding" and rows == "frequency":
             return Metric(self.rows / self.rows.sum(), None, damping)
-        outputs = self.outputs / samples
-        if self.layer.groups > 1:
+        outputs, whole = self.outputs / samples, self.squares
+        if self.layer.groups > 1 and outputs.dim() == 2:
             group = torch.arange(self.layer.groups, device=outputs.device)
             group = group.repeat_interleave(self.layer.outputs // self.layer.groups)
             outputs = outputs * (group.unsqueeze(0) == group.unsqueeze(1))
         if self.axes:  # each has the trace of the moment of all
             first, *others = self.axes
-            axes = (first / self.outputs.trace(), *(each / each.trace() for each in others))
+            axes = (first / whole, *(each / each.trace() for each in others))
             return Metric(None, outputs, damping, axes)
-        return Metric(self.inputs / self.outputs.trace(), outputs, damping)
+        return Metric(self.inputs / whole, outputs, damping)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> LayerSums:
         """Elsewhere, and of another precision; counts stay float64."""

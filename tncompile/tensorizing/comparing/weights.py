@@ -10,8 +10,9 @@ from torch import nn
 
 from tncompile.tensorizing.calibrating.layers import layer_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.comparing.lines import LayerLine
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.moments import Metric, squared
 from tncompile.tensorizing.rewriting.rewrite import shown
 
 MOST_NAMED = 5
@@ -150,37 +151,16 @@ def _errors(
     layer = layer_of(owner)
     lies = layer is not None and layer.kind in ("conv1d", "embedding")
     pair = (each.mT if lies else each.flatten(1) for each in (difference, w))
-    ours, whole = (_square(each, metric) for each in pair)
+    ours, whole = (squared(each, metric) for each in pair)
     return error, (max(0.0, ours) / whole) ** 0.5 if whole > 0 else None
 
 
-def _square(matrix: torch.Tensor, metric: Metric) -> float:
-    """‖G^½ W A^½‖² with damped moments."""
-    right, left = matrix, matrix.mT
-    if metric.inputs is not None:
-        right = _times(right, metric.inputs, metric.damping)
-    if metric.outputs is not None:
-        left = _times(left, metric.outputs, metric.damping)
-    return float((right * left.mT).sum())
-
-
-def _times(matrix: torch.Tensor, moment: torch.Tensor, damping: float) -> torch.Tensor:
-    """A matrix times a damped moment from its right."""
-    moment = moment.to(matrix)
-    if moment.dim() == 1:
-        return matrix * (moment + damping * moment.mean())
-    return matrix @ moment + damping * moment.diagonal().mean() * matrix
-
-
 def _metric(moments: Moments | None, original: nn.Module, held: Held) -> Metric | None:
-    """That of the first layer that holds a weight and has moments."""
-    if moments is None:
-        return None
-    for name, key in held.places:
-        known = layer_of(original.get_submodule(name)) if key == "weight" else None
-        if known is not None and name in moments:
-            return moments.metric(name)
-    return None
+    """That of all layers that hold a weight and have moments, as a map of the first of them."""
+    names = [name for name, key in held.places if key == "weight"]
+    kinds = [layer_of(original.get_submodule(name)) for name in names]
+    first = next((known.kind for known in kinds if known is not None), None)
+    return None if first is None else shared_metric(moments, names, first)
 
 
 def _what(stands: nn.Module, key: str) -> str:

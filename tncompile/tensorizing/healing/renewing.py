@@ -13,7 +13,7 @@ from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.fitting.balancing import balanced
 from tncompile.tensorizing.fitting.product import product_of, weight_axes
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.moments import squared
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized
 
@@ -45,7 +45,7 @@ def remeasured(done: Tensorized, model: nn.Module, moments: Moments | None) -> T
         metric_error = row.metric_error
         metric = shared_metric(moments, layer.weight_names, layer.kind)
         if metric is not None:
-            seen, whole = (_seen(each, metric) for each in (lost, weight))
+            seen, whole = (squared(each, metric) for each in (lost, weight))
             metric_error = (seen / whole) ** 0.5 if whole else 0.0
         error = float(lost.norm()) / size if size else 0.0
         rows.append(replace(row, error=error, metric_error=metric_error))
@@ -89,29 +89,3 @@ def dense(placed: Placed, module: nn.Module) -> torch.Tensor:
         and module is not placed.module
     )  # fmt: skip
     return weight.mT if transposed else weight.flatten(1)
-
-
-def _seen(matrix: torch.Tensor, metric: Metric) -> float:
-    """The trace of G M A Mᵀ, with A and G damped as a fit does it; M (out, in)."""
-    right = matrix
-    if metric.axes:  # A is the Kronecker product of their moments, and never made
-        right = right.reshape(len(matrix), *(len(each) for each in metric.axes))
-        for axis, moment in enumerate(metric.axes, start=1):
-            right = torch.tensordot(right, _damped(moment, metric, matrix), dims=([axis], [0]))
-            right = right.movedim(-1, axis)
-        right = right.reshape(matrix.shape)
-    elif metric.inputs is not None:
-        moment = _damped(metric.inputs, metric, matrix)
-        right = matrix * moment if moment.dim() == 1 else matrix @ moment
-    left = matrix
-    if metric.outputs is not None:
-        left = _damped(metric.outputs, metric, matrix) @ matrix
-    return float((left * right).sum())
-
-
-def _damped(moment: torch.Tensor, metric: Metric, like: torch.Tensor) -> torch.Tensor:
-    moment = moment.to(like)
-    if moment.dim() == 1:
-        return moment + metric.damping * moment.mean()
-    eye = torch.eye(len(moment), dtype=like.dtype, device=like.device)
-    return moment + metric.damping * moment.diagonal().mean() * eye

@@ -153,7 +153,7 @@ def _of_layer(weight: torch.Tensor, kind: str, metric: Metric) -> Curvature:
     first, *others = weight.shape
     shape: tuple[int, ...] = (first, math.prod(others))
     out, into = (1, 0) if kind in ("conv1d", "embedding") else (0, 1)
-    if metric.outputs is not None:
+    if metric.outputs is not None and metric.outputs.dim() == 2:
         sides.append(((out,), metric.outputs.double()))
     if metric.inputs is not None and metric.inputs.dim() == 2:
         sides.append(((into,), metric.inputs.double()))

@@ -19,7 +19,7 @@ class RidgeSums:
     """Sums over rows of a layer, in float64.
 
     With w what a row counts, x its input (in,) and r what is missing with the original weight and
-    bias (out,); `heard` is G of the outputs (out, out).
+    bias (out,); `heard` is G of the outputs (out, out), or its diagonal (out,).
     """
 
     heard: torch.Tensor
@@ -33,9 +33,10 @@ class RidgeSums:
     @staticmethod
     def empty(inputs: int, outputs: int, heard: torch.Tensor) -> RidgeSums:
         """Zeros; `heard` is the second moment of gradients, a hundredth of its mean is added."""
-        diagonal = torch.eye(outputs, dtype=torch.float64, device=heard.device)
-        mean = float(heard.diagonal().mean())
-        damped = heard.double() / (mean or 1.0) + 0.01 * diagonal
+        whole = heard.dim() == 2
+        mean = float((heard.diagonal() if whole else heard).mean())
+        damped = heard.double() / (mean or 1.0)
+        damped = damped + 0.01 * torch.eye(outputs).to(damped) if whole else damped + 0.01
 
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=heard.device)
@@ -53,13 +54,20 @@ class RidgeSums:
         self.r += wr.sum(0, dtype=torch.float64)
         self.xx += wx.mT @ x
         self.rx += r.mT @ wx
-        self.rr += ((r @ self.heard.to(wide)) * wr).sum(dtype=torch.float64)
+        self.rr += (self._times(r.mT).mT * wr).sum(dtype=torch.float64)
+
+    def _times(self, step: torch.Tensor) -> torch.Tensor:
+        """G times a matrix (out, …) or a vector (out,)."""
+        heard = self.heard.to(step.dtype)
+        if heard.dim() == 2:
+            return heard @ step
+        return heard.unsqueeze(1) * step if step.dim() == 2 else heard * step
 
     def lost(self, step: torch.Tensor, shift: torch.Tensor) -> float:
         """Σ w eᵀ G e, e what is missing with weight W + step (out, in), bias b + shift (out,)."""
-        heard = self.heard @ step
+        heard = self._times(step)
         found = self.rr - 2 * (heard * self.rx).sum() + ((heard @ self.xx) * step).sum()
-        own = self.heard @ shift
+        own = self._times(shift)
         found = found + own @ (self.total * shift - 2 * self.r + 2 * (step @ self.x))
         return float(found)
 

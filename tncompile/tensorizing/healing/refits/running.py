@@ -15,6 +15,7 @@ from tncompile.tensorizing.calibrating.calling import called, require_batches, u
 from tncompile.tensorizing.calibrating.layers import Layer, layer_of
 from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.calibrating.patches import rows_of
+from tncompile.tensorizing.calibrating.sharing import shared_metric
 from tncompile.tensorizing.healing.memory import Memory
 from tncompile.tensorizing.healing.refits.passes import Passes, Reached
 from tncompile.tensorizing.healing.refits.ridge import RidgeSums, ShiftSums
@@ -225,10 +226,11 @@ class _Run:
         sums: dict[str, RidgeSums | ShiftSums] = {}
         for name in stop.names:
             layer = self.pairs[name].layer
-            known = self.moments is not None and name in self.moments
             heard = self.counts.outputs[name]
-            if self.moments is not None and known:
-                heard = self.moments.metric(name).outputs.to(heard)  # type: ignore[union-attr]
+            known = self.pairs[name].placed.replacement.layer
+            metric = shared_metric(self.moments, known.weight_names, known.kind)
+            if metric is not None and metric.outputs is not None:
+                heard = metric.outputs.to(heard)
             if layer.axes:
                 sums[name] = ShiftSums.empty(layer.outputs, heard)
             else:

@@ -11,6 +11,7 @@ from torch import nn
 
 from tncompile.tensorizing.calibrating.calling import undisturbed
 from tncompile.tensorizing.calibrating.layers import Layer
+from tncompile.tensorizing.calibrating.patches import moment_of
 from tncompile.tensorizing.calibrating.running import Accumulators, one_batch, watching
 
 Weights = dict[tuple[str, int], list[torch.Tensor]]
@@ -50,7 +51,7 @@ class _Rows(Accumulators):
         self.counted.rows.setdefault((name, self.batches), []).insert(0, squares)
         rows = g.transpose(0, 1).reshape(-1, layer.outputs)
         sums = self.counted.outputs.get(name)
-        product = (rows.mT @ rows).double()
+        product = moment_of(rows, layer).double()
         self.counted.outputs[name] = product if sums is None else sums.add_(product)
 
     def require_finite(self) -> None:
