@@ -64,6 +64,23 @@ def test_errors_in_the_metric_are_those_of_the_fit() -> None:
         compare(classifier(), classifier(), batches(), moments=moments, timing=False)
 
 
+def test_errors_in_a_metric_of_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of convolutions with many inputs, as the fit has them."""
+    monkeypatch.setattr("tncompile.tensorizing.calibrating.layers.LARGEST", 20)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(4, 6, 7), nn.ReLU(), nn.Conv1d(6, 4, 5, padding=2))
+    data = [torch.randn(8, 4, 30).cumsum(2) for _ in range(3)]
+    moments = tncompile.calibrate(model, data)
+    text = """import "std/convolution.tn" { TuckerConv }
+    rewrite R { conv "*" -> TuckerConv(in_rank = 2, out_rank = 2, kernel_ranks = 3) }"""
+    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text), moments=moments)
+    verdict = compare(model, done, data, moments=moments, timing=False)
+    assert len(verdict.layers) == 2
+    for line, row in zip(verdict.layers, done.report.rows, strict=True):
+        assert line.metric_error == pytest.approx(row.metric_error, rel=1e-3)
+        assert line.metric_error != pytest.approx(row.error, rel=0.05)
+
+
 def remarks(model: nn.Module, other: nn.Module) -> Verdict:
     return compare(model, other, [IDS], timing=False)
 
