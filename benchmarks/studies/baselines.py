@@ -116,9 +116,9 @@ def one_sided(moments: Moments, names: Mapping[str, object]) -> Moments:
     layers = dict(moments.layers)
     for name in names:
         sums = layers[name]
-        size = sums.layer.outputs
-        identity = torch.eye(size, dtype=sums.outputs.dtype) * (sums.outputs.trace() / size)
-        layers[name] = replace(sums, outputs=identity)
+        alike = torch.ones_like(sums.heard) * (sums.squares / sums.layer.outputs)
+        outputs = alike if sums.outputs.dim() == 1 else torch.diag(alike)
+        layers[name] = replace(sums, outputs=outputs)
     return replace(moments, layers=layers)
 
 

@@ -225,7 +225,7 @@ def run(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.studies minilm")
     parser.add_argument("--budget", type=float, action="append", help="a part of the parameters")
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
-    parser.add_argument("--rate", type=float, default=0.001, help="of distillation")
+    parser.add_argument("--rate", type=float, default=0.002, help="of distillation")
     parser.add_argument(
         "--candidates", default="Interpolative", help="blocks that layers may become, with commas"
     )

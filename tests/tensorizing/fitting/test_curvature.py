@@ -79,6 +79,15 @@ network Sum(rank: int = 3) {
   tensor T[k in 0..3](i[k], r, o[k])
   output y(..., o[*])
 }
+network Scaled(rank: int = 3) {
+  index i = 4, j = 2, one = 1, o = 8
+  bond r = rank
+  input x(..., i, j)
+  tensor A(i, one, r, j)
+  tensor B(r, o)
+  tensor D(o)
+  output y(..., o, one)
+}
 """
 TRAIN = {"ins": [2, 4], "outs": [4, 2], "ranks": 3, "with_bias": False}
 LOW = {"in_features": 8, "out_features": 8, "rank": 3, "with_bias": False}
@@ -86,7 +95,12 @@ LOW = {"in_features": 8, "out_features": 8, "rank": 3, "with_bias": False}
 
 @pytest.mark.parametrize(
     ("name", "ins", "outs"),
-    [("MPO", (2, 4), (4, 2)), ("Loop", (2, 2, 2), (2, 2, 2)), ("Sum", (2, 2, 2), (2, 2, 2))],
+    [
+        ("MPO", (2, 4), (4, 2)),
+        ("Loop", (2, 2, 2), (2, 2, 2)),
+        ("Sum", (2, 2, 2), (2, 2, 2)),
+        ("Scaled", (4, 2), (8,)),
+    ],
 )
 def test_each_leg_has_the_partial_trace(
     name: str, ins: tuple[int, ...], outs: tuple[int, ...]

@@ -12,7 +12,7 @@ from torch import nn
 
 import tncompile
 from tests.tensorizing.healing.models import SIZE, error, ids, made, same, transformer
-from tncompile.tensorizing.healing.distilling.coordinates import coordinates_of
+from tncompile.tensorizing.healing.distilling.coordinates import coordinates_of, multiplied
 
 SMALL = 'linear "*.up" -> LowRank(rank = 3) linear "*.down" -> LowRank(rank = 3)'
 
@@ -21,7 +21,7 @@ def test_it_gets_nearer_and_the_models_stay() -> None:
     model, data = transformer(), ids(12)
     done, _ = made(model, data, SMALL)
     start, original = copy.deepcopy(done.model), copy.deepcopy(model)
-    taught = tncompile.distill(model, done, data, steps=40, layers=["1", "2"])
+    taught = tncompile.distill(model, done, data, steps=40, rate=0.004, layers=["1", "2"])
     assert taught.best < 0.8 * taught.start
     assert error(taught.model, model, ids(4, seed=9)) < error(start, model, ids(4, seed=9))
     assert same(done.model, start)
@@ -125,13 +125,15 @@ def test_a_loss_of_ones_own_and_plain_modules() -> None:
         seen.append(len(batch))
         return nn.functional.kl_div(ours.log_softmax(1), theirs.softmax(1), reduction="batchmean")
 
-    taught = tncompile.distill(model, small, data, loss=divergence, steps=60, held_out=data[:2])
+    taught = tncompile.distill(
+        model, small, data, loss=divergence, steps=60, rate=0.004, held_out=data[:2]
+    )
     assert taught.best < 0.7 * taught.start
     assert taught.tensorized is None
     assert taught.tokens == 0
     assert set(seen) == {20}
     anew = tncompile.distill(
-        model, small, data, loss=divergence, steps=60, held_out=data[:2], memory_limit=0
+        model, small, data, loss=divergence, steps=60, rate=0.004, held_out=data[:2], memory_limit=0
     )
     assert same(taught.model, anew.model)
 
@@ -178,43 +180,89 @@ def test_moments_find_the_way(block: str) -> None:
 
 
 def test_moments_of_all_kinds_of_layers() -> None:
-    """Tables, convolutions with moments by axes, groups, layers that stay: all have some."""
+    """Tables with a row of padding, convolutions by axes, fixed gauges, frozen factors."""
+    text = """
+    import "std/embedding.tn" { TTEmbedding }
+    import "std/convolution.tn" { TuckerConv }
+    import "std/linear.tn" { Interpolative }
+    network Half(in_features: int, out_features: int, rank: int = 5, with_bias: bool = true) {
+      index i = in_features, o = out_features
+      bond r = rank
+      input x(..., i)
+      tensor A(i, r)
+      tensor B(r, o) frozen
+      bias c(o) if with_bias
+      output y(..., o)
+    }
+    rewrite R {
+      embedding "table" -> TTEmbedding(rows = [5, 8], columns = [4, 4], ranks = 3)
+      conv "wide" -> TuckerConv(in_rank = 4, out_rank = 4, kernel_ranks = 5)
+      linear "gauge" -> Interpolative(rank = 4)
+      linear "part" -> Half()
+    }
+    """
 
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.table, self.wide = nn.Embedding(40, SIZE), nn.Conv1d(SIZE, SIZE, 300, padding=150)
-            self.few, self.kept = nn.Conv1d(SIZE, SIZE, 3, groups=4), nn.Linear(SIZE, 8)
+            self.table = nn.Embedding(40, SIZE, padding_idx=0)
+            self.wide = nn.Conv1d(SIZE, SIZE, 300, padding=150)
+            self.gauge, self.part = nn.Linear(SIZE, SIZE), nn.Linear(SIZE, SIZE)
+            self.kept = nn.utils.parametrizations.spectral_norm(nn.Linear(SIZE, 8))
 
         def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            return self.kept(self.few(self.wide(self.table(ids).mT)).mT)
+            return self.kept(self.part(self.gauge(self.wide(self.table(ids).mT).mT)))
 
     torch.manual_seed(0)
     model, data = Net(), ids(6)
     moments = tncompile.calibrate(model, data)
-    rewrite = tncompile.Rewrite.loads(
-        """
-        import "std/embedding.tn" { TTEmbedding }
-        import "std/convolution.tn" { TuckerConv }
-        rewrite R {
-          embedding "table" -> TTEmbedding(rows = [5, 8], columns = [4, 4], ranks = 3)
-          conv "wide" -> TuckerConv(in_rank = 4, out_rank = 4, kernel_ranks = 5)
-        }
-        """
-    )
-    done = tncompile.tensorize(model, rewrite, moments=moments)
-    student = done.model
-    chosen = dict(student.named_parameters())
-    found = coordinates_of(student, done._placed, chosen, moments)
-    weights = {name for name, each in chosen.items() if each.dim() > 1}
-    assert found.keys() == weights
-    generator = torch.Generator().manual_seed(1)
-    for name, own in found.items():
-        value = torch.randn(chosen[name].shape, generator=generator)
-        assert not torch.allclose(own.coordinates(value), value, rtol=0.1)
-        torch.testing.assert_close(own.inverse(own.coordinates(value)), value, rtol=1e-3, atol=1e-3)
+    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text), moments=moments)
+    chosen = dict(done.model.named_parameters())
+    found = coordinates_of(done._placed, chosen, moments)
+    whole = {name for name, each in chosen.items() if each.dim() > 1 and "kept" not in name}
+    assert found.keys() == whole
+    assert {name for name in whole if name.startswith("part")} == {"part.A"}
+    assert sum(name.startswith("table") for name in whole) == 2
     taught = tncompile.distill(model, done, data, steps=20, moments=moments)
     assert taught.best < taught.start
+    assert torch.equal(taught.model.part.B, done.model.part.B)  # type: ignore[union-attr]
+
+
+def test_coordinates_are_roots_of_moments() -> None:
+    """Along the inputs of low rank: those of the damped moment, damped once more as all are."""
+    torch.manual_seed(0)
+    model, data = nn.Linear(SIZE, 12), [torch.randn(64, SIZE) @ torch.randn(SIZE, SIZE)] * 2
+    moments = tncompile.calibrate(model, data)
+    text = 'import "std/linear.tn" { LowRank } rewrite R { linear "" -> LowRank(rank = 5) }'
+    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text), moments=moments)
+    chosen = dict(done.model.named_parameters())
+    own = coordinates_of(done._placed, chosen, moments)["A"]
+    given = moments.metric("").inputs
+    assert given is not None
+    one = torch.eye(SIZE, dtype=torch.float64)
+    damped = given + 0.01 * given.diagonal().mean() * one
+    wanted = damped / damped.diagonal().mean() + 0.01 * one
+    (root,) = (m.double() for axes, m in zip(own.along, own.inverses, strict=True) if axes == (0,))
+    torch.testing.assert_close(root @ wanted @ root, one, rtol=1e-4, atol=1e-4)
+    value = torch.randn(SIZE, 5)
+    inside = multiplied(value, own.along, own.inverses)
+    torch.testing.assert_close(own.inverse(value), inside)
+    assert float((inside - value).norm()) > 0.1 * float(value.norm())
+
+
+def test_integers_and_what_moments_say_nothing_of_are_trained_without() -> None:
+    model = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8))
+    data = [torch.randn(20, 32) for _ in range(4)]
+    moments = tncompile.calibrate(model, data)
+    text = """import "std/linear.tn" { Interpolative, LowRank }
+    rewrite R { linear "0" -> Interpolative(rank = 12) linear "2" -> LowRank(rank = 4) }"""
+    done = tncompile.tensorize(model, tncompile.Rewrite.loads(text), moments=moments)
+    whole = tncompile.quantize(done, "int8", layers=["0"])
+    taught = tncompile.distill(model, whole, data, steps=20, moments=moments)
+    assert taught.best < taught.start
+    plain = tncompile.distill(model, done, data, steps=4, parameters=["*.c"])
+    same_way = tncompile.distill(model, done, data, steps=4, parameters=["*.c"], moments=moments)
+    assert same(plain.model, same_way.model)
 
 
 def test_runs_with_moments_go_on(tmp_path: Path) -> None:
@@ -242,13 +290,17 @@ def test_runs_with_moments_go_on(tmp_path: Path) -> None:
 def test_moments_of_another_model() -> None:
     model, data = transformer(), ids(4)
     done, moments = made(model, data, SMALL)
-    other = nn.Sequential(nn.Linear(SIZE, 4), nn.ReLU(), nn.Linear(4, 8))
     rows = [torch.randn(20, SIZE) for _ in range(4)]
-    small = nn.Sequential(nn.Linear(SIZE, 3), nn.ReLU(), nn.Linear(3, 8))
-    with pytest.raises(ValueError, match="moments know none of the layers"):
-        tncompile.distill(other, small, rows, steps=2, moments=moments)
+    wide, narrow = (nn.Sequential(nn.Linear(SIZE, n), nn.Linear(n, 8)) for n in (12, 6))
+    text = 'import "std/linear.tn" { LowRank } rewrite R { linear "0" -> LowRank(rank = 3) }'
+    small = tncompile.tensorize(wide, tncompile.Rewrite.loads(text))
+    others = tncompile.calibrate(narrow, rows)
+    with pytest.raises(ValueError, match=r"moments of another model: 0 is .* 6 × 16 in them"):
+        tncompile.distill(wide, small, rows, steps=2, moments=others)
     with pytest.raises(TypeError, match=r"moments are what tncompile.calibrate returns, not dict"):
         tncompile.distill(model, done, data, steps=2, moments={})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="moments are for networks"):
+        tncompile.distill(model, done.model, data, steps=2, moments=moments)
 
 
 def test_minutes_end_it() -> None:

@@ -48,7 +48,9 @@ def seen_kernel(weight: torch.Tensor, metric: Metric | None) -> torch.Tensor:
             continue
         wide = moment.to(seen)
         if wide.dim() == 1:
-            wide = wide.diag()
+            root = (wide + metric.damping * wide.mean()).sqrt()
+            seen = (seen.movedim(axis, -1) * root).movedim(-1, axis)
+            continue
         wide = (wide + wide.mT) / 2
         eye = torch.eye(len(wide), dtype=seen.dtype, device=seen.device)
         root = torch.linalg.cholesky(wide + metric.damping * wide.diagonal().mean() * eye)

@@ -134,6 +134,8 @@ def _sums(
         tensor = tensors.get(f"{what}:{name}")
         if tensor is None:
             raise ValueError(f"`{what}` {where} are missing")
+        if what == "outputs" and len(shape) == 1 and tuple(tensor.shape) == 2 * shape:
+            tensor = tensor.diagonal().clone()  # a file of before, with the whole moment
         fits = tuple(tensor.shape) == shape and tensor.dtype in (torch.float32, torch.float64)
         _require(fits, f"`{what}` {where} are not {' × '.join(map(str, shape)) or 'a number'}")
         _require(bool(torch.isfinite(tensor).all()), f"`{what}` {where} are not finite")

@@ -58,10 +58,13 @@ def _turned(sums: LayerSums, kind: str) -> LayerSums | None:
         part = heard / heard.sum()
         size = sums.inputs.trace()
         rows = part.to(sums.rows) * sums.rows
-        return LayerSums(layer("embedding"), part * size, sums.inputs, rows)
+        table = layer("embedding")
+        columns = sums.inputs if len(table.gradients) == 2 else sums.inputs.diagonal()
+        return LayerSums(table, part * size, columns, rows)
     if (given.kind, kind) == ("embedding", "linear"):
         nothing = torch.zeros((), dtype=sums.rows.dtype, device=sums.rows.device)
         head = layer("linear")
         outputs = sums.inputs if len(head.gradients) == 1 else torch.diag(sums.inputs)
-        return LayerSums(head, sums.outputs, outputs, nothing)
+        inputs = sums.outputs if sums.outputs.dim() == 2 else torch.diag(sums.outputs)
+        return LayerSums(head, inputs, outputs, nothing)
     return None

@@ -66,7 +66,8 @@ def weight_lines(
         if fits is None or stands is None:
             gone.append(held.names[0])
             continue
-        errors = _errors(owner, weight, fits, _metric(moments, original, held))
+        kind, metric = _metric(moments, original, held)
+        errors = _errors(weight, fits, metric, transposed=kind in ("conv1d", "embedding"))
         known = next((networks[each] for each in (name, held.names[0]) if each in networks), None)
         what = known or _what(stands, key)
         lines.append(LayerLine(held.names, type(owner).__name__, what, *errors))
@@ -136,9 +137,12 @@ def _fitting(
 
 
 def _errors(
-    owner: nn.Module, weight: torch.Tensor, found: torch.Tensor, metric: Metric | None
+    weight: torch.Tensor, found: torch.Tensor, metric: Metric | None, *, transposed: bool
 ) -> tuple[float | None, float | None]:
-    """Relative errors in the Frobenius norm, and in a metric of outputs × inputs."""
+    """Relative errors in the Frobenius norm, and in a metric of outputs × inputs.
+
+    `transposed` says that the weight is inputs × outputs.
+    """
     squares = norms = 0.0
     step = max(1, AT_ONCE * len(weight) // max(1, weight.numel()))  # tables of words are large
     for before, after in zip(torch.split(weight, step), torch.split(found, step), strict=True):
@@ -148,19 +152,17 @@ def _errors(
     if metric is None:
         return error, None
     w, difference = weight.double(), found.double() - weight.double()
-    layer = layer_of(owner)
-    lies = layer is not None and layer.kind in ("conv1d", "embedding")
-    pair = (each.mT if lies else each.flatten(1) for each in (difference, w))
+    pair = (each.mT if transposed else each.flatten(1) for each in (difference, w))
     ours, whole = (squared(each, metric) for each in pair)
     return error, (max(0.0, ours) / whole) ** 0.5 if whole > 0 else None
 
 
-def _metric(moments: Moments | None, original: nn.Module, held: Held) -> Metric | None:
-    """That of all layers that hold a weight and have moments, as a map of the first of them."""
+def _metric(moments: Moments | None, original: nn.Module, held: Held) -> tuple[str, Metric | None]:
+    """The kind of the first layer that holds a weight, and the metric of all that do, as of it."""
     names = [name for name, key in held.places if key == "weight"]
     kinds = [layer_of(original.get_submodule(name)) for name in names]
-    first = next((known.kind for known in kinds if known is not None), None)
-    return None if first is None else shared_metric(moments, names, first)
+    first = next((known.kind for known in kinds if known is not None), "")
+    return first, shared_metric(moments, names, first) if first else None
 
 
 def _what(stands: nn.Module, key: str) -> str:

@@ -76,7 +76,8 @@ def seen(problem: Problem, axes: tuple[WeightAxis, ...], metric: Metric, name: s
     if all(_carrier(product, root.legs) is not None for root in roots):
         plain = _transformed(problem, axes, roots)
         return Seen(plain, True, plain, tuple(roots))
-    separate = [part for root in roots for part in _separated(product, root)]
+    parts = (part for root in roots for part in _separated(product, root))
+    separate = [part for part in parts if _carrier(product, part.legs) is not None]
     within = _inside(problem, axes, metric)
     product = replace(within.product, factors=_undone(within.product.factors, separate))
     start = _transformed(problem, axes, separate)
@@ -129,9 +130,9 @@ def leg_moments(
     name: str,
     device: torch.device,
 ) -> Iterator[Root]:
-    """The damped moments of a metric, each over legs that one parameter carries alone.
+    """The damped moments of a metric: of a side if one parameter alone carries all its legs.
 
-    A side whose legs are on several parameters has one for each leg, as if legs were independent.
+    Another side has one for each leg, as if legs were independent.
     """
     for root in _roots(product, axes, metric, name, device):
         if _carrier(product, root.legs) is None:
@@ -268,8 +269,6 @@ def _separated(product: Product, root: Root) -> Iterator[Root]:
     sizes = product.shape(root.legs)
     total = float(root.moment.sum().real if root.moment.dim() == 1 else root.moment.trace().real)
     for place, leg in enumerate(root.legs):
-        if _carrier(product, (leg,)) is None:
-            continue
         before, size, after = math.prod(sizes[:place]), sizes[place], math.prod(sizes[place + 1 :])
         if root.moment.dim() == 1:
             moment = root.moment.reshape(before, size, after).sum((0, 2))

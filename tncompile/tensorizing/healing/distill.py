@@ -31,7 +31,7 @@ def distill(
     moments: Moments | None = None,
     steps: int | None = None,
     minutes: float | None = None,
-    rate: float = 0.004,
+    rate: float = 0.002,
     held_out: Iterable[Any] | float = 0.05,
     patience: int | None = None,
     parameters: Sequence[str] | None = None,
@@ -58,10 +58,11 @@ def distill(
     those that `parameters`, patterns of their names, match; frozen ones, buffers and ties stay.
     Parameters of 16 bits are stepped in float32. Dropout is off unless it is wanted.
 
-    With `moments`, those of `calibrate`, tensors are measured and stepped in coordinates in which
-    the loss curves alike in all directions, as far as moments of the original tell it (as Gupta,
-    Koren and Singer, "Shampoo", 2018, from gradients): along every axis of every factor the root
-    of its curvature in the metric of the layer, the bonds included.
+    With `moments`, those of `calibrate` of the model, tensors of networks are measured and stepped
+    in coordinates in which the loss curves alike in all directions, as far as moments tell it (as
+    Gupta, Koren and Singer, "Shampoo", 2018, from gradients): along every leg of every factor the
+    root of its curvature in the metric of the layer, the bonds included. Legs of more than 4,096,
+    shared tensors, complex ones and integers have none.
 
     Batches that are held out, given or a part of the data, are looked at 20 times; the best that
     was seen is returned, the start included, and after `patience` looks without a better one it
@@ -70,8 +71,8 @@ def distill(
     there is continued, to the bit as if there had been no break where `steps` are given.
     `progress` is called with what is done and all.
 
-    Raises ValueError for data without batches, patterns that match nothing, moments of other
-    layers, a loss that is not finite at the start, and a file of another run; TypeError for what is
+    Raises ValueError for data without batches, patterns that match nothing, moments of another
+    model, a loss that is not finite at the start, and a file of another run; TypeError for what is
     no such thing; `OSError` where the file cannot be read or written.
 
     >>> import torch

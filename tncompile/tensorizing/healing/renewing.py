@@ -58,8 +58,7 @@ def balance(done: Tensorized) -> None:
         if isinstance(placed.architecture, Model):
             continue  # its gauge is fixed: nothing can be spread
         network = placed.architecture.network
-        own = dict(placed.module.named_parameters())
-        values = {name.removeprefix("table."): each for name, each in own.items()}
+        values = dict(placed.network.named_parameters())
         if any(parameter.frozen or parameter.complex for parameter in network.parameters):
             continue  # what is frozen is no part of the balance
         try:

@@ -34,6 +34,13 @@ class Placed:
     quantization: Quantization | None = None
 
     @property
+    def network(self) -> nn.Module:
+        """The module of the architecture, without what keeps the row of padding of a table."""
+        from tncompile.tensorizing.replacing.dense_views import PaddedEmbedding
+
+        return self.module.table if isinstance(self.module, PaddedEmbedding) else self.module
+
+    @property
     def file_name(self) -> str:
         """What its Python file is called, without the ending."""
         name = self.replacement.block.name

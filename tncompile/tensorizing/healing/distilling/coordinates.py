@@ -8,7 +8,6 @@ and Singer, 2018), but from moments that are known before the first step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,80 +16,85 @@ from torch import nn
 
 from tncompile.model import Model
 from tncompile.tensorizing.calibrating.calling import digest
-from tncompile.tensorizing.calibrating.layers import layer_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
-from tncompile.tensorizing.fitting.curvature import (
-    Curvature,
-    Side,
-    curvatures,
-    curvatures_of_gauge,
-)
+from tncompile.tensorizing.fitting.curvature import Curvature, curvatures, curvatures_of_gauge
 from tncompile.tensorizing.fitting.interpolating import Gauge
 from tncompile.tensorizing.moments import DAMPING, Metric
 from tncompile.tensorizing.replacing.placing import Placed
 
+WIDEST = 4096
+"""The longest side that has coordinates: a step multiplies by its root, (size, size), twice."""
+
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Those of a tensor: its axes `along` are multiplied by `roots`, symmetric (size, size)."""
+    """Those of a tensor: its axes `along` are multiplied by roots, symmetric (size, size).
+
+    `size` is the root mean square of the tensor in them at the start.
+    """
 
     shape: tuple[int, ...]
     along: tuple[tuple[int, ...], ...]
-    roots: tuple[torch.Tensor, ...]
     inverses: tuple[torch.Tensor, ...]
+    size: float
 
     @staticmethod
-    def of(curvature: Curvature, like: torch.Tensor) -> Coordinates:
-        """Those of a curvature, damped, for a tensor of this dtype and device."""
+    def of(curvature: Curvature, tensor: torch.Tensor) -> Coordinates:
+        """Those of a curvature, damped, for a tensor, of its dtype and on its device."""
         roots, inverses = [], []
-        for _, matrix in curvature.sides:
+        sides = [side for side in curvature.sides if len(side[1]) <= WIDEST]
+        for _, matrix in sides:
             scale = float(matrix.diagonal().mean())
             values, vectors = torch.linalg.eigh(matrix / scale if scale > 0 else matrix)
             root = values.clamp(min=0).add(DAMPING).sqrt()
-            roots.append((vectors * root @ vectors.mT).to(like))
-            inverses.append((vectors / root @ vectors.mT).to(like))
-        along = tuple(axes for axes, _ in curvature.sides)
-        return Coordinates(curvature.shape, along, tuple(roots), tuple(inverses))
-
-    def coordinates(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A tensor in them, in its own shape."""
-        return self._multiplied(tensor, self.roots)
+            roots.append((vectors * root @ vectors.mT).to(tensor))
+            inverses.append((vectors / root @ vectors.mT).to(tensor))
+        along = tuple(axes for axes, _ in sides)
+        inside = multiplied(tensor.reshape(curvature.shape), along, roots)
+        size = float(inside.square().mean().sqrt())
+        return Coordinates(curvature.shape, along, tuple(inverses), size)
 
     def inverse(self, tensor: torch.Tensor) -> torch.Tensor:
         """A gradient in them, or a step in them as one of the tensor: roots are symmetric."""
-        return self._multiplied(tensor, self.inverses)
-
-    def _multiplied(self, tensor: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch.Tensor:
-        found = tensor.reshape(self.shape)
-        for axes, matrix in zip(self.along, matrices, strict=True):
-            rest = [axis for axis in range(len(self.shape)) if axis not in axes]
-            order = [*rest, *axes]
-            moved = found.permute(order)
-            flat = moved.reshape(-1, len(matrix)) @ matrix
-            back = [order.index(axis) for axis in range(len(order))]
-            found = flat.reshape(moved.shape).permute(back)
+        found = multiplied(tensor.reshape(self.shape), self.along, self.inverses)
         return found.reshape(tensor.shape)
 
 
-def coordinates_of(
-    model: nn.Module,
-    placed: Sequence[Placed],
-    chosen: Mapping[str, nn.Parameter],
-    moments: Moments,
-) -> dict[str, Coordinates]:
-    """Coordinates of the parameters of which moments tell something, by the names in `chosen`.
+def multiplied(
+    tensor: torch.Tensor, along: Sequence[tuple[int, ...]], matrices: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """A tensor with some of its axes multiplied by a symmetric matrix, in its own shape."""
+    for axes, matrix in zip(along, matrices, strict=True):
+        order = [axis for axis in range(tensor.dim()) if axis not in axes] + list(axes)
+        moved = tensor.permute(order)
+        flat = moved.reshape(-1, len(matrix)) @ matrix
+        back = [order.index(axis) for axis in range(len(order))]
+        tensor = flat.reshape(moved.shape).permute(back)
+    return tensor
 
-    Those are the tensors of networks, and the weights of layers that were not replaced.
+
+def coordinates_of(
+    placed: Sequence[Placed], chosen: Mapping[str, nn.Parameter], moments: Moments
+) -> dict[str, Coordinates]:
+    """Coordinates of the tensors of networks of which moments tell something, by name in `chosen`.
+
+    What was not replaced is as good as it was, and its matrices are large: it has none.
     """
     names = {id(parameter): name for name, parameter in chosen.items()}
     found: dict[str, Coordinates] = {}
     with torch.no_grad():
-        for parameter, curvature in _known(model, placed, moments):
-            name = names.get(id(parameter))
-            if name is not None and curvature.sides and _finite(curvature):
-                dtype = torch.promote_types(parameter.dtype, torch.float32)
-                found[name] = Coordinates.of(curvature, parameter.detach().to(dtype))
+        for each in placed:
+            layer = each.replacement.layer
+            sums = shared_sums(moments, layer.weight_names, layer.kind)
+            if sums is None:
+                continue
+            metric = sums.metric(moments.samples, "gradients", DAMPING)
+            for parameter, curvature in _curvatures(each, metric):
+                name = names.get(id(parameter))
+                if name is not None and curvature.sides:
+                    dtype = torch.promote_types(parameter.dtype, torch.float32)
+                    found[name] = Coordinates.of(curvature, parameter.detach().to(dtype))
     return found
 
 
@@ -101,38 +105,16 @@ def fingerprint(moments: Moments) -> int:
     return digest(moments.samples, own)
 
 
-def _known(
-    model: nn.Module, placed: Sequence[Placed], moments: Moments
-) -> Iterator[tuple[nn.Parameter, Curvature]]:
-    inside = set()
-    for each in placed:
-        inside |= {id(module) for module in each.module.modules()}
-        layer = each.replacement.layer
-        metric = _metric(moments, layer.weight_names, layer.kind)
-        if metric is not None:
-            yield from _of_network(each, metric)
-    for name, module in model.named_modules():
-        known = layer_of(module) if id(module) not in inside else None
-        metric = None if known is None else _metric(moments, (name,), known.kind)
-        weight = module._parameters.get("weight")
-        if known is not None and metric is not None and weight is not None:
-            curvature = _of_layer(weight, known.kind, metric)
-            if _fits(curvature):  # else it is another layer of the same name
-                yield weight, curvature
-
-
-def _metric(moments: Moments, names: Sequence[str], kind: str) -> Metric | None:
-    sums = shared_sums(moments, names, kind)
-    return None if sums is None else sums.metric(moments.samples, "gradients", DAMPING)
-
-
-def _of_network(placed: Placed, metric: Metric) -> Iterator[tuple[nn.Parameter, Curvature]]:
-    own = {name.removeprefix("table."): each for name, each in placed.module.named_parameters()}
-    made = placed.architecture
+def _curvatures(placed: Placed, metric: Metric) -> Iterator[tuple[torch.Tensor, Curvature]]:
+    """Those of the tensors of a network; none where they are stored as integers."""
+    made, module = placed.architecture, placed.network
+    own = dict(module.named_parameters()) | dict(module.named_buffers())  # frozen ones are buffers
     if isinstance(made, Model):
         form = made._form
-        rows, order = own[form.columns.path], placed.module.get_buffer(form.order.path)
-        rest = own.get(form.rest.path) if form.rest is not None else None
+        rows, order = own.get(form.columns.path), own[form.order.path]
+        rest = None if form.rest is None else own.get(form.rest.path)
+        if rows is None or (rest is None and form.rest is not None):
+            return
         empty = rows.new_zeros((len(order) - len(rows), len(rows)))
         gauge = Gauge(order, rows, empty if rest is None else rest)
         of_rows, of_rest = curvatures_of_gauge(made._map, gauge, metric)
@@ -140,37 +122,7 @@ def _of_network(placed: Placed, metric: Metric) -> Iterator[tuple[nn.Parameter, 
         if rest is not None:
             yield rest, of_rest
         return
-    values = {key: value.detach() for key, value in own.items()}
-    if not {parameter.key for parameter in made.network.parameters} <= set(values):
-        return  # weights of integers are not trained
-    for key, curvature in curvatures(made.network, values, metric).items():
-        yield own[key], curvature
-
-
-def _of_layer(weight: torch.Tensor, kind: str, metric: Metric) -> Curvature:
-    """The curvature of a weight that is as torch has it."""
-    sides: list[Side] = []
-    first, *others = weight.shape
-    shape: tuple[int, ...] = (first, math.prod(others))
-    out, into = (1, 0) if kind in ("conv1d", "embedding") else (0, 1)
-    if metric.outputs is not None and metric.outputs.dim() == 2:
-        sides.append(((out,), metric.outputs.double()))
-    if metric.inputs is not None and metric.inputs.dim() == 2:
-        sides.append(((into,), metric.inputs.double()))
-    if metric.axes:
-        shape = tuple(weight.shape)
-        sides += [((place,), each.double()) for place, each in enumerate(metric.axes, start=1)]
-        sides = [side for side in sides if side[0][0] < len(shape)]
-    return Curvature(shape, tuple(sides))
-
-
-def _fits(curvature: Curvature) -> bool:
-    """Whether all matrices are over the sizes of their axes."""
-    return all(
-        len(matrix) == math.prod(curvature.shape[axis] for axis in axes)
-        for axes, matrix in curvature.sides
-    )
-
-
-def _finite(curvature: Curvature) -> bool:
-    return all(bool(torch.isfinite(matrix).all()) for _, matrix in curvature.sides)
+    if {parameter.key for parameter in made.network.parameters} <= set(own):
+        values = {key: value.detach() for key, value in own.items()}
+        for key, curvature in curvatures(made.network, values, metric).items():
+            yield own[key], curvature

@@ -79,8 +79,7 @@ class Stepper:
         sizes = []
         for name, master in self.masters.items():
             own = self.coordinates.get(name)
-            measured = master if own is None else own.coordinates(master)
-            sizes.append(float(measured.square().mean().sqrt()))
+            sizes.append(float(master.square().mean().sqrt()) if own is None else own.size)
         median = sorted(sizes)[len(sizes) // 2]
         self.sizes = [max(size, LEAST * median) or 1.0 for size in sizes]
         self.rate = rate

@@ -20,7 +20,7 @@ from tncompile.tensorizing.calibrating.calling import (
     require_batches,
     undisturbed,
 )
-from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.model_moments import Moments, require_of
 from tncompile.tensorizing.healing.distilled import Distilled, Evaluation
 from tncompile.tensorizing.healing.distilling.asking import (
     Answer,
@@ -71,9 +71,13 @@ def run_distill(
     if not isinstance(small, Tensorized | nn.Module):
         kind = type(small).__name__
         raise TypeError(f"small is what tncompile.tensorize returns or an nn.Module, not {kind}")
-    if moments is not None and not isinstance(moments, Moments):
-        kind = type(moments).__name__
-        raise TypeError(f"moments are what tncompile.calibrate returns, not {kind}")
+    if moments is not None:
+        if not isinstance(moments, Moments):
+            kind = type(moments).__name__
+            raise TypeError(f"moments are what tncompile.calibrate returns, not {kind}")
+        if not isinstance(small, Tensorized):
+            raise TypeError("moments are for networks: give what tncompile.tensorize returns")
+        require_of(moments, model)
     require_batches("data", data)
     batches, held = split(list(data), held_out, settings.seed)
     names = layers_of(model, small.model if isinstance(small, Tensorized) else small, layers)
@@ -87,15 +91,11 @@ def run_distill(
     chosen = trained(student, parameters)
     teach, learn = Asked(model, output, names), Asked(student, output, names)
     coordinates: dict[str, Coordinates] = {}
-    if moments is not None:
-        placed = () if tensorized is None else tensorized._placed
-        coordinates = coordinates_of(student, placed, chosen, moments)
-        if not coordinates:
-            raise ValueError("moments know none of the layers whose parameters are trained")
-    known = None if moments is None else fingerprint(moments)
-    run = _Run(teach, learn, chosen, batches, held, settings, loss, coordinates, known)
+    if moments is not None and tensorized is not None:
+        coordinates = coordinates_of(tensorized._placed, chosen, moments)
+    run = _Run(teach, learn, chosen, batches, held, settings, loss, coordinates)
     if checkpoint is not None:
-        run.keep_in(checkpoint)
+        run.keep_in(checkpoint, None if moments is None else fingerprint(moments))
     with undisturbed(model), undisturbed(student), teach.listening(), learn.listening():
         state = run.run(begun, progress or (lambda done, total: None))
     if tensorized is not None:
@@ -127,12 +127,10 @@ class _Run:
         settings: Settings,
         loss: Loss | None,
         coordinates: Mapping[str, Coordinates],
-        moments: int | None,
     ) -> None:
         self.teach, self.learn, self.settings, self.loss = teach, learn, settings, loss
         self.batches, self.held = batches, held
         self.stepper = Stepper(chosen, settings.rate, coordinates)
-        self.moments = moments
         self.steps = settings.steps
         if self.steps is None and settings.minutes is None:
             self.steps = len(batches)
@@ -140,11 +138,12 @@ class _Run:
         self._answers: dict[tuple[bool, int], Answer] = {}
         self._memory = Memory(settings.memory_limit)
         self._file: Path | None = None
+        self._moments: int | None = None
         self._order: tuple[int, list[int]] = (-1, [])
 
-    def keep_in(self, path: str | os.PathLike[str]) -> None:
+    def keep_in(self, path: str | os.PathLike[str], moments: int | None) -> None:
         """Write states to a file; what is there is continued. Raises ValueError for another run."""
-        self._file = Path(path)
+        self._file, self._moments = Path(path), moments
         if not self._file.exists():
             return
         shapes = {name: tuple(each.shape) for name, each in self.stepper.masters.items()}
@@ -162,7 +161,7 @@ class _Run:
             "dropout": own.dropout,
             "seed": own.seed,
             "layers": list(self.teach.names),
-            "moments": self.moments,
+            "moments": self._moments,
         }
         facts["data"] = digest(own.seed, [self.batches, self.held])
         return facts
