@@ -79,8 +79,9 @@ class Weights:
         trained = {name for name, _ in model.named_parameters(remove_duplicate=False)}
         wanted = dict(model.named_parameters(remove_duplicate=False))
         for key, value in self.tensors.items():
-            if devices[key].type != "meta":
-                value = value.to(devices[key])
+            device = value.device if devices[key].type == "meta" else devices[key]
+            # Not where the file is mapped: it may change, and what is not aligned rounds otherwise.
+            value = value.to(device, copy=True)
             if key in trained:
                 value = nn.Parameter(value, requires_grad=wanted[key].requires_grad)
             state[key] = value
