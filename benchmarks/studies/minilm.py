@@ -38,8 +38,8 @@ text is one sample of the gradient, so that many short ones say more than a few 
 SHORT, LONGEST = 48, 128
 """Tokens of a text, for calibration and for training."""
 
-ON_TOP: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 32))
-"""Integers on top of what was healed."""
+KINDS: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 64), ("int4", 32))
+"""Integers, and how many neighbors have a scale; None is a row."""
 
 HEAD = (
     "| parameters | MB | method | cosine, paragraphs | words | Lee | Lee, WordSim, SimLex, %"
@@ -182,13 +182,26 @@ def study(table: Table, moments: Moments, part: float, chosen: argparse.Namespac
     name = f"distilled, {taught.steps:,} steps, {taught.tokens:,} tokens"
     table.add(name, taught.model, report.after, report.bytes_after, clock)
     assert taught.tensorized is not None
-    for kind, group in ON_TOP:
-        own = Clock()
-        with own.running():
-            small = tncompile.quantize(taught.tensorized, kind, group=group, moments=moments)
-        shared = "a row" if group is None else f"{group}"
-        name = f"distilled, {kind} on top, {shared} a scale"
-        table.add(name, small.model, report.after, small.report.bytes_after, own)
+    quantized(table, taught.tensorized, "distilled, ", moments, kinds=KINDS[::2])
+
+
+def quantized(
+    table: Table,
+    done: tncompile.Tensorized | None,
+    name: str,
+    moments: Moments | None = None,
+    *,
+    kinds: Sequence[tuple[Weights, int | None]] = KINDS,
+) -> None:
+    """A row for each kind of weights, of a smaller model or of the original."""
+    model = table.original.model
+    for kind, group in kinds:
+        clock = Clock()
+        with clock.running():
+            small = tncompile.quantize(done or model, kind, group=group, moments=moments)
+        shared = "" if group is None else f", {group} a scale"
+        report = small.report
+        table.add(f"{name}{kind}{shared}", small.model, report.after, report.bytes_after, clock)
 
 
 def taught_by(

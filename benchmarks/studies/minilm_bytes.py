@@ -14,27 +14,9 @@ from pathlib import Path
 import torch
 
 import tncompile
-from benchmarks.studies.minilm import Clock, Table, calibration, output, with_frequencies
-from tncompile import Moments, Tensorized
-from tncompile.network.packing import Weights
+from benchmarks.studies.minilm import Clock, Table, calibration, output, quantized, with_frequencies
 
 PARTS = (0.75, 0.5, 0.35)
-
-KINDS: tuple[tuple[Weights, int | None], ...] = (("int8", None), ("int4", 64), ("int4", 32))
-
-
-def quantized(
-    table: Table, done: Tensorized | None, name: str, moments: Moments | None = None
-) -> None:
-    """A row for each kind of weights."""
-    model = table.original.model
-    for kind, group in KINDS:
-        clock = Clock()
-        with clock.running():
-            small = tncompile.quantize(done or model, kind, group=group, moments=moments)
-        shared = "" if group is None else f", {group} a scale"
-        report = small.report
-        table.add(f"{name}{kind}{shared}", small.model, report.after, report.bytes_after, clock)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -120,20 +120,13 @@ def curvatures_of_gauge(
         for root in leg_moments(product, axes, metric, low_rank.target, rows.device)
     }
     inputs, outputs = moments.get("in"), moments.get("out")
+    if inputs is not None:
+        inputs = inputs[order] if inputs.dim() == 1 else inputs[order][:, order]
     whole = torch.cat([torch.eye(len(rows), dtype=rows.dtype, device=rows.device), rest])
-    if inputs is None:
-        inside, others = whole.mT @ whole, None
-    elif inputs.dim() == 1:
-        inside, others = whole.mT @ (whole * inputs[order].unsqueeze(1)), None
-    else:
-        seen = inputs[order][:, order]
-        inside, others = whole.mT @ seen @ whole, seen[len(rows) :, len(rows) :]
-    if outputs is None:
-        after, outside = rows @ rows.mT, None
-    elif outputs.dim() == 1:
-        after, outside = (rows * outputs) @ rows.mT, None
-    else:
-        after, outside = rows @ outputs @ rows.mT, outputs
+    inside, after = _between(whole, inputs), _between(rows.mT, outputs)
+    others, outside = (m if m is not None and m.dim() == 2 else None for m in (inputs, outputs))
+    if others is not None:
+        others = others[len(rows) :, len(rows) :]
 
     def sides(*matrices: torch.Tensor | None) -> tuple[Side, ...]:
         return tuple(((k,), each) for k, each in enumerate(matrices) if each is not None)
@@ -142,3 +135,11 @@ def curvatures_of_gauge(
         Curvature(tuple(rows.shape), sides(inside, outside)),
         Curvature(tuple(rest.shape), sides(others, after)),
     )
+
+
+def _between(factor: torch.Tensor, moment: torch.Tensor | None) -> torch.Tensor:
+    """Fᵀ M F of a factor (size, r): (r, r). A vector is a diagonal M, None the identity."""
+    if moment is None:
+        return factor.mT @ factor
+    seen = moment.unsqueeze(1) * factor if moment.dim() == 1 else moment @ factor
+    return factor.mT @ seen
