@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import tncompile
-from benchmarks.studies.minilm import Clock, Table, calibration, output, quantized, with_frequencies
+from benchmarks.studies.minilm import Clock, Table, calibrated, calibration, output, quantized
 
 PARTS = (0.75, 0.5, 0.35)
 
@@ -32,8 +32,7 @@ def run(arguments: Sequence[str]) -> None:
     model, data = table.original.model, calibration()
     quantized(table, None, "dense, ")
     with clock.running():
-        file = None if chosen.folder is None else chosen.folder / "minilm-moments.safetensors"
-        moments = with_frequencies(tncompile.calibrate(model, data, output=output, file=file))
+        moments = calibrated(chosen.folder)
     print(f"calibrated in {clock} s", file=sys.stderr, flush=True)
     quantized(table, None, "dense, weighted by moments, ", moments)
     for part in chosen.part or PARTS:

@@ -79,25 +79,34 @@ def squared(matrix: torch.Tensor, metric: Metric) -> float:
     """‖G^½ M A^½‖² of a matrix M (out, in), with A and G damped as a fit does it."""
     import torch
 
-    right = matrix
+    right, damping = matrix, metric.damping
     if metric.axes:  # A is the Kronecker product of their moments, and never made
         right = right.reshape(len(matrix), *(len(each) for each in metric.axes))
         for axis, moment in enumerate(metric.axes, start=1):
-            own = moment.to(matrix)
-            turned = torch.tensordot(right, own, dims=([axis], [0])).movedim(-1, axis)
-            right = turned + metric.damping * own.diagonal().mean() * right
+            own = damped(moment.to(matrix), damping)
+            right = torch.tensordot(right, own, dims=([axis], [0])).movedim(-1, axis)
         right = right.reshape(matrix.shape)
     elif metric.inputs is not None:
-        right = _times(right, metric.inputs, metric.damping)
-    left = (
-        matrix if metric.outputs is None else _times(matrix.mT, metric.outputs, metric.damping).mT
-    )
+        right = _times(right, damped(metric.inputs.to(matrix), damping))
+    left = matrix
+    if metric.outputs is not None:
+        left = _times(matrix.mT, damped(metric.outputs.to(matrix), damping)).mT
     return float((left * right).sum())
 
 
-def _times(matrix: torch.Tensor, moment: torch.Tensor, damping: float) -> torch.Tensor:
-    """A matrix times a damped moment from its right; of a diagonal one, that is a vector."""
-    moment = moment.to(matrix)
+def damped(moment: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
+    """A moment (size, size), or its diagonal (size,), with `damping` of its mean diagonal added.
+
+    A matrix is Hermitian then to the last bit. What was given stays as it was.
+    """
     if moment.dim() == 1:
-        return matrix * (moment + damping * moment.mean())
-    return matrix @ moment + damping * moment.diagonal().mean() * matrix
+        return moment + damping * moment.mean()
+    whole: torch.Tensor = (moment + moment.mH) / 2
+    diagonal = whole.diagonal()
+    diagonal.add_(damping * diagonal.mean())
+    return whole
+
+
+def _times(matrix: torch.Tensor, moment: torch.Tensor) -> torch.Tensor:
+    """A matrix times a moment from its right; of a diagonal one, that is a vector."""
+    return matrix * moment if moment.dim() == 1 else matrix @ moment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,30 @@ def test_an_interrupted_run_is_continued(tmp_path: Path, monkeypatch: pytest.Mon
     assert path.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="there are 4 batches, and the moments to continue have 5"):
         calibrate(model, batches[:4], file=path)
+
+
+def test_other_data_does_not_continue(tmp_path: Path) -> None:
+    """The batches of the file may come in another order; nothing is written where they differ."""
+    model, batches, path = Tiny(), [texts(3, seed) for seed in range(4)], tmp_path / "some"
+    calibrate(model, batches[:3], file=path)
+    before = path.read_bytes()
+    for data, seed in (([*batches[1:], batches[0]], 0), (batches, 1)):
+        with pytest.raises(ValueError, match="are of other data, or another seed"):
+            calibrate(model, data, file=path, seed=seed)
+    assert path.read_bytes() == before
+    turned = [batches[k] for k in (2, 0, 1, 3)]
+    assert calibrate(model, turned, file=path).batches == 4
+
+
+def test_shards_know_their_data(tmp_path: Path) -> None:
+    """What was added goes on where its batches come first; files of before say nothing."""
+    model, batches, path = Tiny(), [texts(3, seed) for seed in range(3)], tmp_path / "some"
+    both = calibrate(model, batches[:1]) + calibrate(model, batches[1:2])
+    both.save(path)
+    same(calibrate(model, batches, file=path), calibrate(model, batches))
+    replace(both, data=0).save(path)
+    assert (Moments.load(path) + both).data == 0
+    assert calibrate(model, [*batches[1:], batches[0]], file=path).batches == 3
 
 
 def test_another_model_does_not_continue(file: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 import tncompile
 from tests.tensorizing.networks import LINEAR, architecture, random_weight
 from tncompile import Metric
+from tncompile.tensorizing.fitting import curvature as room
 from tncompile.tensorizing.fitting.curvature import Curvature, curvatures, curvatures_of_gauge
 from tncompile.tensorizing.fitting.interpolating import fixed
 
@@ -157,6 +158,20 @@ def test_a_fixed_gauge(given: str) -> None:
     assert compare(of_rows, by_rows, whole) == ({0, 1} if g is not None else {0})
     full = a is not None and a.dim() == 2
     assert compare(of_rest, by_rest, whole) == ({0, 1} if full else {1})
+
+
+def test_long_legs_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Legs of 8 are longer than 4, the bond of 3 is not."""
+    monkeypatch.setattr(room, "WIDEST", 4)
+    arch = LINEAR.instantiate("LowRank", **LOW)
+    values = {p.key: random_weight(*p.shape, seed=k) for k, p in enumerate(arch.network.parameters)}
+    metric = Metric(moment(8, 1), moment(8, 2))
+    for key, found in curvatures(arch.network, values, metric).items():
+        assert [axes for axes, _ in found.sides] == [(values[key].shape.index(3),)]
+    gauge = fixed(random_weight(8, 3), random_weight(3, 8, seed=1))
+    of_rows, of_rest = curvatures_of_gauge(arch.network, gauge, metric)
+    assert [axes for axes, _ in of_rows.sides] == [(0,)]
+    assert [axes for axes, _ in of_rest.sides] == [(1,)]
 
 
 def test_tied_factors_have_none() -> None:

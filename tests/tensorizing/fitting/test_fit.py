@@ -22,8 +22,8 @@ from tests.tensorizing.networks import (
     random_weight,
     weight_of,
 )
-from tncompile.tensorizing.fitting.peeling import peel
-from tncompile.tensorizing.fitting.posing import posed
+from tncompile.tensorizing.fitting.products.posing import posed
+from tncompile.tensorizing.fitting.starting.peeling import peel
 
 SHAPE = {"ins": [3, 4, 2], "outs": [2, 3, 4]}
 

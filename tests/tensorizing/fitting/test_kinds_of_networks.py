@@ -7,8 +7,8 @@ import torch
 
 import tncompile
 from tests.tensorizing.networks import architecture, distance, random_weight
-from tncompile.tensorizing.fitting.peeling import can_peel
-from tncompile.tensorizing.fitting.posing import posed
+from tncompile.tensorizing.fitting.products.posing import posed
+from tncompile.tensorizing.fitting.starting.peeling import can_peel
 
 TIED = """network Tied() {
   index i = 4, j = 4, p = 4, q = 4

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tensorizing.networks import random_weight
-from tncompile.tensorizing.fitting.als import Sweeps
-from tncompile.tensorizing.fitting.polish import Polish
-from tncompile.tensorizing.fitting.product import Factor, Product, Values
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.product import Factor, Product, Values
+from tncompile.tensorizing.fitting.products.target import Problem
+from tncompile.tensorizing.fitting.refining.als import Sweeps
+from tncompile.tensorizing.fitting.refining.polish import Polish
 
 
 def random_product(seed: int, *, complex_numbers: bool = False) -> Product:

@@ -7,8 +7,8 @@ import torch
 
 import tncompile
 from tests.tensorizing.networks import LINEAR, architecture, own_weight, random_weight
-from tncompile.tensorizing.fitting.blocks import separated
-from tncompile.tensorizing.fitting.posing import posed
+from tncompile.tensorizing.fitting.products.posing import posed
+from tncompile.tensorizing.fitting.starting.blocks import separated
 
 
 @pytest.mark.parametrize(

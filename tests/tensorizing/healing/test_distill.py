@@ -13,6 +13,7 @@ from torch import nn
 import tncompile
 from tests.tensorizing.healing.models import SIZE, error, ids, made, same, transformer
 from tncompile.tensorizing.healing.distilling.coordinates import coordinates_of, multiplied
+from tncompile.tensorizing.healing.distilling.stepping import rate_at
 
 SMALL = 'linear "*.up" -> LowRank(rank = 3) linear "*.down" -> LowRank(rank = 3)'
 
@@ -126,14 +127,14 @@ def test_a_loss_of_ones_own_and_plain_modules() -> None:
         return nn.functional.kl_div(ours.log_softmax(1), theirs.softmax(1), reduction="batchmean")
 
     taught = tncompile.distill(
-        model, small, data, loss=divergence, steps=60, rate=0.004, held_out=data[:2]
+        model, small, data, loss=divergence, steps=60, rate=0.006, held_out=data[:2]
     )
     assert taught.best < 0.7 * taught.start
     assert taught.tensorized is None
     assert taught.tokens == 0
     assert set(seen) == {20}
     anew = tncompile.distill(
-        model, small, data, loss=divergence, steps=60, rate=0.004, held_out=data[:2], memory_limit=0
+        model, small, data, loss=divergence, steps=60, rate=0.006, held_out=data[:2], memory_limit=0
     )
     assert same(taught.model, anew.model)
 
@@ -301,6 +302,18 @@ def test_moments_of_another_model() -> None:
         tncompile.distill(model, done, data, steps=2, moments={})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="moments are for networks"):
         tncompile.distill(model, done.model, data, steps=2, moments=moments)
+
+
+def test_the_rate_grows_over_twenty_steps_or_a_third_of_few() -> None:
+    """Of 1,000 steps over a twentieth, of 100 over 20 steps, of 20 over six; then it falls."""
+    for steps, grown in ((1000, 50), (100, 20), (20, 6)):
+        rates = [rate_at(step / steps, step) for step in range(steps)]
+        best = max(range(steps), key=rates.__getitem__)
+        assert abs(best - grown) <= 1
+        assert rates[best] > 0.8
+        assert rates[: best + 1] == sorted(rates[: best + 1])
+        assert rates[best:] == sorted(rates[best:], reverse=True)
+        assert rates[-1] < 0.1
 
 
 def test_minutes_end_it() -> None:

@@ -43,23 +43,24 @@ class Trainable:
         return sum(row[2] for row in self.rows)
 
     def __repr__(self) -> str:
-        cells = [("layer", "network", "parameters")]
-        for layer, network, count in self.rows:
-            what = network if len(network) <= LONGEST else network[: LONGEST - 1] + "…"
-            cells.append((shown(layer), what or "trained whole", f"{count:,}"))
+        from tncompile.planning.wording import columns_text, shortened
+
         share = f"{self.parameters / max(self.whole, 1):.2%} of {self.whole:,}"
-        cells.append(("all", share, f"{self.parameters:,}"))
-        first, second, third = (max(len(row[column]) for row in cells) for column in range(3))
-        lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}" for a, b, c in cells]
-        rule = "─" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        rows = [
+            (shown(layer), shortened(network, LONGEST) or "trained whole", f"{count:,}")
+            for layer, network, count in self.rows
+        ]
+        rows.append(("all", share, f"{self.parameters:,}"))
+        head = ("layer", "network", "parameters")
+        lines = columns_text(head, rows, WIDEST, 2).split("\n")
+        return "\n".join([*lines[:-1], lines[1], lines[-1]])
 
     def _repr_html_(self) -> str:
         return as_html(repr(self))
 
 
-LONGEST = 60
-"""Characters of a network in the table."""
+LONGEST, WIDEST = 60, 10_000
+"""Characters of a network in the table, and of the table: names of layers are never cut."""
 
 
 @dataclass(frozen=True, eq=False)

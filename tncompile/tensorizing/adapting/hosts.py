@@ -13,7 +13,7 @@ from torch import nn
 from tncompile.network.features import features
 from tncompile.network.model import TensorNetwork
 from tncompile.tensorizing.calibrating.layers import layer_of
-from tncompile.tensorizing.fitting.target import written_shape
+from tncompile.tensorizing.fitting.products.target import written_shape
 
 Kind = Literal["linear", "embedding", "conv"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.moments import Metric, damped
 
 FINEST = 16
 """Into how many steps the ranks of an axis of the kernel go, at least where it is as long."""
@@ -46,14 +46,11 @@ def seen_kernel(weight: torch.Tensor, metric: Metric | None) -> torch.Tensor:
     for axis, moment in enumerate(moments):
         if moment is None:
             continue
-        wide = moment.to(seen)
+        wide = damped(moment.to(seen), metric.damping)
         if wide.dim() == 1:
-            root = (wide + metric.damping * wide.mean()).sqrt()
-            seen = (seen.movedim(axis, -1) * root).movedim(-1, axis)
+            seen = (seen.movedim(axis, -1) * wide.sqrt()).movedim(-1, axis)
             continue
-        wide = (wide + wide.mT) / 2
-        eye = torch.eye(len(wide), dtype=seen.dtype, device=seen.device)
-        root = torch.linalg.cholesky(wide + metric.damping * wide.diagonal().mean() * eye)
+        root = torch.linalg.cholesky(wide)
         seen = torch.tensordot(seen, root, dims=([axis], [0])).movedim(-1, axis)
     return seen
 

@@ -9,7 +9,7 @@ import torch
 from tncompile.network.model import TensorNetwork
 from tncompile.spec import load
 from tncompile.tensorizing.fitting.metric import seen
-from tncompile.tensorizing.fitting.posing import posed, whole_metric
+from tncompile.tensorizing.fitting.products.posing import posed, whole_metric
 from tncompile.tensorizing.moments import Metric
 
 

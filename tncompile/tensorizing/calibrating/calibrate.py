@@ -46,8 +46,8 @@ def calibrate(
     without a length the total is what was done.
 
     Raises ValueError for a model without layers, an output that depends on none of them, numbers
-    that are not finite, data that ends before a file that is continued, or a file of another model;
-    TypeError for data that is one batch; OSError where a file cannot be read or written.
+    that are not finite, or a file of another model or of other data; TypeError for data that is one
+    batch; OSError where a file cannot be read or written.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))

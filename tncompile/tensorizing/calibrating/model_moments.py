@@ -27,6 +27,7 @@ class Moments:
     samples    entries along the first axis of the output, of all batches
     batches    how many there were
     output     Σ |output|²
+    data       a number that other batches do not have; 0 where it is not known
 
     `a + b` are those of both data sets, `name in moments` says whether there is something of a
     layer.
@@ -45,6 +46,7 @@ class Moments:
     samples: int = 0
     batches: int = 0
     output: float = 0.0
+    data: int = 0
 
     def __repr__(self) -> str:
         parts = [
@@ -76,6 +78,7 @@ class Moments:
             self.samples + other.samples,
             self.batches + other.batches,
             self.output + other.output,
+            together(self.data, other.data) if self.data and other.data else 0,
         )
 
     def _sums_of(self, name: str) -> LayerSums:
@@ -179,7 +182,15 @@ class Moments:
         return Moments(layers, **facts)
 
 
-_FACTS = ("unreached", "aliases", "samples", "batches", "output")
+_FACTS = ("unreached", "aliases", "samples", "batches", "output", "data")
+
+LARGEST = 2**53
+"""What `data` is below: JSON holds such numbers everywhere."""
+
+
+def together(first: int, second: int) -> int:
+    """`data` of two sets of batches; their order does not count."""
+    return (first + second) % LARGEST
 
 
 def require_of(moments: Moments, model: nn.Module) -> None:

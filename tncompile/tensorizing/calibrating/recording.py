@@ -73,7 +73,8 @@ def _read(
         _require(_is_count(said.get(name)), f"`{name}` is no count")
     if not isinstance(output, int | float) or not 0 <= output < LARGEST:
         raise ValueError("`output` is no sum of squares")
-    calls = said.get("calls", {})  # files of before say nothing of them
+    calls, data = said.get("calls", {}), said.get("data", 0)  # files of before have neither
+    _require(data == 0 or _is_count(data), "`data` is no count")
     _require(isinstance(calls, dict), "`calls` are of no layers")
     found = {
         name: _sums(name, given, _calls(name, calls.get(name, [])), tensors)
@@ -85,6 +86,7 @@ def _read(
         "samples": said["samples"],
         "batches": said["batches"],
         "output": float(output),
+        "data": int(data),
     }
 
 

@@ -27,7 +27,7 @@ from tncompile.tensorizing.calibrating.calling import (
 )
 from tncompile.tensorizing.calibrating.calls import call_of, counted
 from tncompile.tensorizing.calibrating.layers import Layer, aliases_of, layers_of
-from tncompile.tensorizing.calibrating.model_moments import Moments
+from tncompile.tensorizing.calibrating.model_moments import Moments, together
 from tncompile.tensorizing.calibrating.patches import axis_sums, moment_of, rows_of
 from tncompile.tensorizing.calibrating.sums import LayerSums
 
@@ -38,12 +38,12 @@ class Accumulators:
     def __init__(self, dtype: torch.dtype, start: Moments | None) -> None:
         self.dtype = dtype
         self.sums: dict[str, LayerSums] = {}
-        self.samples, self.batches, self.output = 0, 0, 0.0
+        self.samples, self.batches, self.output, self.data = 0, 0, 0.0, 0
         if start is not None:
             for name, each in start.layers.items():
                 self.sums[name] = each.to(each.inputs.device, dtype)
             self.samples, self.batches = start.samples, start.batches
-            self.output = start.output
+            self.output, self.data = start.output, start.data
 
     def of(self, name: str, layer: Layer, device: torch.device) -> LayerSums:
         """Those of a layer, on the device that it computes on."""
@@ -142,6 +142,7 @@ class Accumulators:
             self.samples,
             self.batches,
             self.output,
+            self.data,
         )
 
 
@@ -167,7 +168,7 @@ def run_batches(
     def now() -> Moments:
         return sums.moments(model, watched)
 
-    number = -1
+    number, skipped = -1, 0
     yield now
     modules = [module for module, _ in watched.values()]
     with (
@@ -176,9 +177,14 @@ def run_batches(
         watching(watched, sums) as anchor,
     ):
         for number, batch in enumerate(data):
+            drawn = digest(seed, batch)
             if number >= sums.batches:
-                one_batch(model, batch, output, seed, sums, anchor)
+                one_batch(model, batch, output, drawn, sums, anchor)
                 yield now
+            else:
+                skipped = together(skipped, drawn)
+                if number + 1 == sums.batches and sums.data not in (0, skipped):
+                    raise ValueError("the moments to continue are of other data, or another seed")
             if progress is not None:
                 progress(number + 1, max(total, number + 1))
     if number + 1 < sums.batches:
@@ -191,16 +197,15 @@ def one_batch(
     model: nn.Module,
     batch: object,
     output: Callable[[nn.Module, Any], torch.Tensor] | None,
-    seed: int,
+    drawn: int,
     sums: Accumulators,
     anchor: torch.Tensor,
 ) -> None:
     """A batch.
 
-    It draws by what it holds, so that shards, another order and a run that was interrupted give the
-    same sums.
+    It draws by what it holds, `drawn`, so that shards, another order and a run that was interrupted
+    give the same sums.
     """
-    drawn = digest(seed, batch)
     with own_random(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(drawn)  # for what the model draws
         found = first_tensor(called(model, batch)) if output is None else output(model, batch)
@@ -213,6 +218,7 @@ def one_batch(
             torch.autograd.grad(found, anchor, signs, allow_unused=True)
     sums.require_finite()
     sums.batches += 1
+    sums.data = together(sums.data, drawn)
     sums.samples += found.shape[0] if found.dim() else 1
     sums.output += float(found.detach().double().square().sum())
 

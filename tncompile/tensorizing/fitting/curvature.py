@@ -16,12 +16,15 @@ from dataclasses import dataclass
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.fitting.environments import Legs, Term, contract
 from tncompile.tensorizing.fitting.interpolating import Gauge
 from tncompile.tensorizing.fitting.metric import Root, leg_moments
-from tncompile.tensorizing.fitting.normal import PRIME
-from tncompile.tensorizing.fitting.product import Product, Values, product_of, weight_axes
+from tncompile.tensorizing.fitting.products.environments import Legs, Term, contract
+from tncompile.tensorizing.fitting.products.product import Product, Values, product_of, weight_axes
+from tncompile.tensorizing.fitting.refining.normal import PRIME
 from tncompile.tensorizing.moments import Metric
+
+WIDEST = 4096
+"""The longest side that has a matrix, (size, size): each step multiplies by a root of it, twice."""
 
 Side = tuple[tuple[int, ...], torch.Tensor]
 """Some axes of a tensor, and the matrix over them, (size, size) of their product."""
@@ -32,7 +35,7 @@ class Curvature:
     """The matrices of a tensor along its axes.
 
     `shape` is that in which the axes are counted; it has as many numbers as the tensor. Axes along
-    which nothing is known, or where the matrix is diagonal, are in no side.
+    which nothing is known, or whose matrix is diagonal or larger than `WIDEST`, are in no side.
     """
 
     shape: tuple[int, ...]
@@ -72,7 +75,8 @@ def _groups(legs: Legs, roots: Sequence[Root], product: Product) -> list[Legs]:
     carried = [root for root in roots if set(root.legs) <= set(legs)]
     groups = [root.legs for root in carried if root.moment.dim() == 2]
     known = {leg for root in carried for leg in root.legs} | product.open_set
-    return groups + [(leg,) for leg in legs if leg not in known]
+    groups += [(leg,) for leg in legs if leg not in known]
+    return [group for group in groups if math.prod(product.shape(group)) <= WIDEST]
 
 
 def _along(
@@ -129,7 +133,8 @@ def curvatures_of_gauge(
         others = others[len(rows) :, len(rows) :]
 
     def sides(*matrices: torch.Tensor | None) -> tuple[Side, ...]:
-        return tuple(((k,), each) for k, each in enumerate(matrices) if each is not None)
+        known = ((k, each) for k, each in enumerate(matrices) if each is not None)
+        return tuple(((k,), each) for k, each in known if len(each) <= WIDEST)
 
     return (
         Curvature(tuple(rows.shape), sides(inside, outside)),

@@ -9,18 +9,18 @@ from typing import Literal, get_args
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.fitting.als import Sweeps
-from tncompile.tensorizing.fitting.balancing import balanced
-from tncompile.tensorizing.fitting.blocks import separated
-from tncompile.tensorizing.fitting.environments import multiply_adds
 from tncompile.tensorizing.fitting.metric import Seen, seen
-from tncompile.tensorizing.fitting.peeling import can_peel, peel
-from tncompile.tensorizing.fitting.pencils import diagonalized
-from tncompile.tensorizing.fitting.polish import CHUNK, Polish, Preconditioner
-from tncompile.tensorizing.fitting.posing import posed, whole_metric
-from tncompile.tensorizing.fitting.product import Values
+from tncompile.tensorizing.fitting.products.balancing import balanced
+from tncompile.tensorizing.fitting.products.environments import multiply_adds
+from tncompile.tensorizing.fitting.products.posing import posed, whole_metric
+from tncompile.tensorizing.fitting.products.product import Values
+from tncompile.tensorizing.fitting.products.target import Problem
+from tncompile.tensorizing.fitting.refining.als import Sweeps
+from tncompile.tensorizing.fitting.refining.polish import CHUNK, Polish, Preconditioner
 from tncompile.tensorizing.fitting.result import Fit, Step
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.starting.blocks import separated
+from tncompile.tensorizing.fitting.starting.peeling import can_peel, peel
+from tncompile.tensorizing.fitting.starting.pencils import diagonalized
 from tncompile.tensorizing.moments import Metric
 
 Progress = Callable[[int, int], None]

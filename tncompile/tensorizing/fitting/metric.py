@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tncompile.tensorizing.fitting.environments import Legs, contract
-from tncompile.tensorizing.fitting.product import Factor, Product, Side, Values, WeightAxis
-from tncompile.tensorizing.fitting.target import Problem
-from tncompile.tensorizing.moments import Metric
+from tncompile.tensorizing.fitting.products.environments import Legs, contract
+from tncompile.tensorizing.fitting.products.product import Factor, Product, Side, Values, WeightAxis
+from tncompile.tensorizing.fitting.products.target import Problem
+from tncompile.tensorizing.moments import Metric, damped
 
 
 @dataclass(frozen=True)
@@ -185,19 +185,14 @@ def _moments(
             raise ValueError(f"`{what}` of the metric are not finite")
         if given.is_complex() and not product.dtype.is_complex:
             raise ValueError(f"`{what}` of the metric are complex, and {name} is real")
-        moment = given.detach().to(device, product.dtype)
+        moment = damped(given.detach().to(device, product.dtype), damping)
         if moment.dim() == 2:
-            moment = (moment + moment.mH) / 2
-            mean = float(moment.diagonal().real.mean())
-            moment = moment + damping * mean * torch.eye(length, device=moment.device)
             if torch.linalg.cholesky_ex(moment).info:
                 raise ValueError(
                     f"`{what}` of the metric are no positive definite matrix: raise its damping"
                 )
-        else:
-            moment = moment + damping * moment.mean()
-            if not bool((moment.real > 0).all()):
-                raise ValueError(f"`{what}` of the metric are not all above 0: raise its damping")
+        elif not bool((moment.real > 0).all()):
+            raise ValueError(f"`{what}` of the metric are not all above 0: raise its damping")
         yield side, own, moment
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.fitting.environments import Legs
 from tncompile.tensorizing.fitting.metric import seen
-from tncompile.tensorizing.fitting.peeling import can_peel
-from tncompile.tensorizing.fitting.posing import posed, whole_metric
-from tncompile.tensorizing.fitting.product import Product
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.environments import Legs
+from tncompile.tensorizing.fitting.products.posing import posed, whole_metric
+from tncompile.tensorizing.fitting.products.product import Product
+from tncompile.tensorizing.fitting.products.target import Problem
+from tncompile.tensorizing.fitting.starting.peeling import can_peel
 from tncompile.tensorizing.moments import Metric
 
 LARGEST_GRAM = 1e-5

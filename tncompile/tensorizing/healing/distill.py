@@ -53,10 +53,11 @@ def distill(
 
     Steps are those of Adam (Kingma and Ba, 2015), each `rate` times the root mean square of the
     tensor at the start: factors of a network differ in size, and one step for all of them destroys
-    some. The gauges of networks are balanced first. The rate is warmed up over a twentieth and
-    falls as a cosine; gradients are clipped. All parameters that require a gradient are trained, or
-    those that `parameters`, patterns of their names, match; frozen ones, buffers and ties stay.
-    Parameters of 16 bits are stepped in float32. Dropout is off unless it is wanted.
+    some. The gauges of networks are balanced first. The rate is warmed up over a twentieth, and 20
+    steps at least, and falls as a cosine; gradients are clipped. All parameters that require a
+    gradient are trained, or those that `parameters`, patterns of their names, match; frozen ones,
+    buffers and ties stay. Parameters of 16 bits are stepped in float32. Dropout is off unless it is
+    wanted.
 
     With `moments`, those of `calibrate` of the model, tensors of networks are measured and stepped
     in coordinates in which the loss curves alike in all directions, as far as moments tell it (as

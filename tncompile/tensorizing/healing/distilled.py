@@ -58,16 +58,17 @@ class Distilled:
         >>> taught.table().splitlines()[0].split()
         ['step', 'seconds', 'training', 'held', 'out']
         """
-        lines = [f"{'step':>8}  {'seconds':>8}  {'training':>9}  {'held out':>9}"]
-        lines.append("─" * len(lines[0]))
+        from tncompile.planning.wording import WIDTH, columns_text
+
+        rows = []
         for each in self.history:
             training = f"{each.training:.5f}" if each.step else ""
-            row = f"{each.step:>8,}  {each.seconds:>8.1f}  {training:>9}  {each.held_out:>9.5f}"
-            lines.append(row)
+            rows.append((f"{each.step:,}", f"{each.seconds:.1f}", training, f"{each.held_out:.5f}"))
+        table = columns_text(("step", "seconds", "training", "held out"), rows, WIDTH, 0)
         counts = f"{self.steps:,} steps, {self.samples:,} samples"
         tokens = f", {self.tokens:,} tokens" if self.tokens else ""
-        lines.append(f"{counts}{tokens}; held out {self.start:.5f} before, {self.best:.5f} at best")
-        return "\n".join([*lines, f"ended: {self.stopped}"])
+        losses = f"held out {self.start:.5f} before, {self.best:.5f} at best"
+        return f"{table}\n{counts}{tokens}; {losses}\nended: {self.stopped}"
 
     def __repr__(self) -> str:
         return self.table()

@@ -11,8 +11,8 @@ from torch import nn
 from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_metric
-from tncompile.tensorizing.fitting.balancing import balanced
-from tncompile.tensorizing.fitting.product import product_of, weight_axes
+from tncompile.tensorizing.fitting.products.balancing import balanced
+from tncompile.tensorizing.fitting.products.product import product_of, weight_axes
 from tncompile.tensorizing.moments import squared
 from tncompile.tensorizing.replacing.placing import Placed
 from tncompile.tensorizing.replacing.tensorized import Tensorized

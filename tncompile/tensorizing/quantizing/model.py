@@ -13,6 +13,7 @@ from tncompile.network.packing import Quantization
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.patterns import matching
 from tncompile.tensorizing.calibrating.sharing import shared_metric
+from tncompile.tensorizing.moments import damped
 from tncompile.tensorizing.quantizing.dense import dense_layers, dense_replacements, dense_state
 from tncompile.tensorizing.quantizing.state import packed_state
 from tncompile.tensorizing.replacing.copying import copied
@@ -123,8 +124,7 @@ def _importance(layer: Layer, moments: Moments | None) -> torch.Tensor | None:
             sides.append(torch.ones(1))
             continue
         diagonal = moment if moment.dim() == 1 else moment.diagonal()
-        diagonal = diagonal.real.float().cpu()
-        sides.append(diagonal + metric.damping * diagonal.mean())
+        sides.append(damped(diagonal.real.float().cpu(), metric.damping))
     rows, columns = sides
     if layer.kind == "embedding":
         rows, columns = columns, rows

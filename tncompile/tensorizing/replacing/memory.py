@@ -22,7 +22,7 @@ of a square of its shorter side. A table of 30,000 × 384 takes 361 MiB, where 3
 
 ROOT_COPIES = 5
 """Float64 numbers for each entry of a moment while a fit takes roots: the metric's own copy, the
-damped one, the identity that is added, and the factor that is found."""
+sum with its adjoint, the damped one over all legs, and the factor that is found."""
 
 
 def memory_needed(

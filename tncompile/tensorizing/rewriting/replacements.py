@@ -22,8 +22,8 @@ from tncompile.language.syntax import tree
 from tncompile.network.features import features
 from tncompile.planning.request import CallOptions, options_of_call
 from tncompile.spec import instantiated
-from tncompile.tensorizing.fitting.product import weight_axes
-from tncompile.tensorizing.fitting.target import weight_shapes, written_shape
+from tncompile.tensorizing.fitting.products.product import weight_axes
+from tncompile.tensorizing.fitting.products.target import weight_shapes, written_shape
 from tncompile.tensorizing.rewriting.layers import Layer
 from tncompile.tensorizing.rewriting.matching import match
 from tncompile.tensorizing.rewriting.rewrite import Line, Rewrite, shown

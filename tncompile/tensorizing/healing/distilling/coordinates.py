@@ -23,9 +23,6 @@ from tncompile.tensorizing.fitting.interpolating import Gauge
 from tncompile.tensorizing.moments import DAMPING, Metric
 from tncompile.tensorizing.replacing.placing import Placed
 
-WIDEST = 4096
-"""The longest side that has coordinates: a step multiplies by its root, (size, size), twice."""
-
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -43,14 +40,13 @@ class Coordinates:
     def of(curvature: Curvature, tensor: torch.Tensor) -> Coordinates:
         """Those of a curvature, damped, for a tensor, of its dtype and on its device."""
         roots, inverses = [], []
-        sides = [side for side in curvature.sides if len(side[1]) <= WIDEST]
-        for _, matrix in sides:
+        for _, matrix in curvature.sides:
             scale = float(matrix.diagonal().mean())
             values, vectors = torch.linalg.eigh(matrix / scale if scale > 0 else matrix)
             root = values.clamp(min=0).add(DAMPING).sqrt()
             roots.append((vectors * root @ vectors.mT).to(tensor))
             inverses.append((vectors / root @ vectors.mT).to(tensor))
-        along = tuple(axes for axes, _ in sides)
+        along = tuple(axes for axes, _ in curvature.sides)
         inside = multiplied(tensor.reshape(curvature.shape), along, roots)
         size = float(inside.square().mean().sqrt())
         return Coordinates(curvature.shape, along, tuple(inverses), size)

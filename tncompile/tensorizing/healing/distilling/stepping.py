@@ -14,6 +14,13 @@ from tncompile.tensorizing.healing.distilling.coordinates import Coordinates
 WARMUP = 0.05
 """The part of a training over which the rate grows."""
 
+FIRST = 20
+"""Steps over which it grows at least: Adam knows little of gradients in the first ones, and steps
+that are too long then take the loss up by a half, from which a short training does not recover."""
+
+SHORT = 0.3
+"""The part of a training after which it has grown, be it of few steps."""
+
 LAST = 0.02
 """The part of the rate that is left at the end."""
 
@@ -30,13 +37,14 @@ SMALLEST = 1e-12
 def rate_at(done: float, step: int) -> float:
     """The part of the rate at a part of the training: a warmup, then a cosine (Loshchilov, 2017).
 
-    >>> [round(rate_at(done, 9), 2) for done in (0.0, 0.025, 0.05, 0.5, 1.0)]
-    [0.1, 0.5, 1.0, 0.56, 0.02]
+    >>> [round(rate_at(done, 99), 2) for done in (0.0, 0.025, 0.05, 0.5, 1.0)]
+    [0.1, 0.5, 1.0, 0.55, 0.02]
+    >>> round(rate_at(0.2, 4), 2)  # the fifth step of 20
+    0.63
     """
-    if done < WARMUP:
-        return max(done / WARMUP, 0.1)
-    cosine = (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))) / 2
-    return LAST + (1 - LAST) * cosine
+    grown = min(1.0, max(done / WARMUP, 0.1), max((step + 1) / FIRST, done / SHORT))
+    cosine = (1 + math.cos(math.pi * max(0.0, done - WARMUP) / (1 - WARMUP))) / 2
+    return grown * (LAST + (1 - LAST) * cosine)
 
 
 def trained(model: nn.Module, patterns: Sequence[str] | None) -> dict[str, nn.Parameter]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from tncompile.tensorizing.moments import damped
+
 
 @dataclass
 class RidgeSums:
@@ -32,17 +34,19 @@ class RidgeSums:
 
     @staticmethod
     def empty(inputs: int, outputs: int, heard: torch.Tensor) -> RidgeSums:
-        """Zeros; `heard` is the second moment of gradients, a hundredth of its mean is added."""
-        whole = heard.dim() == 2
-        mean = float((heard.diagonal() if whole else heard).mean())
-        damped = heard.double() / (mean or 1.0)
-        damped = damped + 0.01 * torch.eye(outputs).to(damped) if whole else damped + 0.01
+        """Zeros; `heard` is the second moment of gradients, in any unit, and is damped.
+
+        Where no gradient comes, all outputs count alike.
+        """
+        heard = damped(heard.double())
+        mean = float((heard.diagonal() if heard.dim() == 2 else heard).mean())
+        heard = heard.new_ones(outputs) if mean == 0 else heard / mean
 
         def zeros(*shape: int) -> torch.Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=heard.device)
 
         vectors = zeros(), zeros(inputs), zeros(outputs)
-        return RidgeSums(damped, *vectors, zeros(inputs, inputs), zeros(outputs, inputs), zeros())
+        return RidgeSums(heard, *vectors, zeros(inputs, inputs), zeros(outputs, inputs), zeros())
 
     def add(self, w: torch.Tensor, x: torch.Tensor, r: torch.Tensor) -> None:
         """Some rows: w (rows,), x (rows, in), r (rows, out)."""
@@ -87,12 +91,10 @@ class RidgeSums:
         if centered:
             s = s - torch.outer(self.x, self.x) / self.total
             c = c - torch.outer(self.r, self.x) / self.total
-        mean = float(s.diagonal().mean())
-        if not mean > 0:
-            step = torch.zeros_like(c)
+        if float(s.diagonal().mean()) > 0:
+            step = torch.linalg.solve(damped(s, damping), c, left=False)
         else:
-            s = s + damping * mean * torch.eye(len(s), dtype=s.dtype, device=s.device)
-            step = torch.linalg.solve(s, c, left=False)
+            step = torch.zeros_like(c)
         return step, self.shift(step, centered=centered)
 
     def shift(self, step: torch.Tensor, *, centered: bool) -> torch.Tensor:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.fitting.environments import Legs
-from tncompile.tensorizing.fitting.product import Product, Values
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.environments import Legs
+from tncompile.tensorizing.fitting.products.product import Product, Values
+from tncompile.tensorizing.fitting.products.target import Problem
 
 EXACT_UP_TO = 640
 """The shorter side of matrices that are decomposed in full; larger ones are sampled at random where

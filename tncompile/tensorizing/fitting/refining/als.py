@@ -17,17 +17,24 @@ from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.fitting.environments import Legs, Plan, Term, contract, pairs, planned
-from tncompile.tensorizing.fitting.normal import PRIME, Grams, grams, primed
-from tncompile.tensorizing.fitting.product import Product, Values
-from tncompile.tensorizing.fitting.systems import (
+from tncompile.tensorizing.fitting.products.environments import (
+    Legs,
+    Plan,
+    Term,
+    contract,
+    pairs,
+    planned,
+)
+from tncompile.tensorizing.fitting.products.product import Product, Values
+from tncompile.tensorizing.fitting.products.trees import Environments, Node, Pieces, tree
+from tncompile.tensorizing.fitting.refining.normal import PRIME, Grams, grams, primed
+from tncompile.tensorizing.fitting.refining.systems import (
     MOST_STEPS,
     conjugate_gradients,
     inverse,
     mean_of,
     shift_of,
 )
-from tncompile.tensorizing.fitting.trees import Environments, Node, Pieces, tree
 
 PER_ENTRY = 50
 """How many multiply-adds an entry of the largest tensor counts as: it is written and read."""

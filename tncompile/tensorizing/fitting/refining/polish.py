@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import torch
 
-from tncompile.tensorizing.fitting.product import Values
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.product import Values
+from tncompile.tensorizing.fitting.products.target import Problem
 
 CHUNK = 20
 """Iterations after which it is asked whether they gain enough."""

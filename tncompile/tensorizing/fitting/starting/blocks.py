@@ -17,10 +17,10 @@ from itertools import combinations
 
 import torch
 
-from tncompile.tensorizing.fitting.peeling import peel
-from tncompile.tensorizing.fitting.pencils import LARGEST, MOST_FACTORS
-from tncompile.tensorizing.fitting.product import Product, Values
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.product import Product, Values
+from tncompile.tensorizing.fitting.products.target import Problem
+from tncompile.tensorizing.fitting.starting.peeling import peel
+from tncompile.tensorizing.fitting.starting.pencils import LARGEST, MOST_FACTORS
 
 MIXTURES = 4
 """How many mixtures of slices say which eigenvectors belong together."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.fitting.product import WeightAxis, product_of, weight_axes
-from tncompile.tensorizing.fitting.target import Problem, arranged, problem_of
+from tncompile.tensorizing.fitting.products.product import WeightAxis, product_of, weight_axes
+from tncompile.tensorizing.fitting.products.target import Problem, arranged, problem_of
 from tncompile.tensorizing.moments import Metric
 
 

@@ -13,8 +13,8 @@ from itertools import combinations
 
 import torch
 
-from tncompile.tensorizing.fitting.product import Product, Values
-from tncompile.tensorizing.fitting.target import Problem
+from tncompile.tensorizing.fitting.products.product import Product, Values
+from tncompile.tensorizing.fitting.products.target import Problem
 
 MOST_FACTORS = 8
 """Groups of more factors are not tried one by one."""

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import torch
 
-from tncompile.tensorizing.fitting.product import Product, Values, WeightAxis
+from tncompile.tensorizing.fitting.products.product import Product, Values, WeightAxis
 
 
 @dataclass(frozen=True)

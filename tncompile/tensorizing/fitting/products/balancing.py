@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from tncompile.tensorizing.fitting.product import Product, Values
+from tncompile.tensorizing.fitting.products.product import Product, Values
 
 PASSES = 2
 """A bond changes its neighbors; two passes bring a chain near to rest."""

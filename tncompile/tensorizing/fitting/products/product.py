@@ -19,7 +19,7 @@ import torch
 
 from tncompile.network.features import features
 from tncompile.network.model import RUN_TIME, Axis, TensorNetwork
-from tncompile.tensorizing.fitting.environments import Legs, Term, contract
+from tncompile.tensorizing.fitting.products.environments import Legs, Term, contract
 
 Side = Literal["out", "in"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.fitting.environments import Legs, Pair, Plan, planned
+from tncompile.tensorizing.fitting.products.environments import Legs, Pair, Plan, planned
 
 Pieces = list[torch.Tensor]
 """Tensors whose product is meant."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tncompile.tensorizing.fitting.environments import Legs, Plan, planned
-from tncompile.tensorizing.fitting.trees import Pieces, grouped
+from tncompile.tensorizing.fitting.products.environments import Legs, Plan, planned
+from tncompile.tensorizing.fitting.products.trees import Pieces, grouped
 
 LARGEST_DIRECT = 3000
 """Unknowns of a system that is factorized; larger ones are solved by conjugate gradients."""

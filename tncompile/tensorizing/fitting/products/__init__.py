@@ -1,0 +1,1 @@
+"""What is fitted: networks as products of factors, the weight, all factors but one contracted."""

@@ -1,0 +1,1 @@
+"""What makes a start better: alternating least squares, then LBFGS."""

@@ -1,0 +1,1 @@
+"""Starts: factors from singular value decompositions, pencils and block diagonalizations."""
