@@ -254,6 +254,8 @@ def _filled(
             filled = Filled(block, "std/embedding.tn", arguments, sites)
             filled.features("rows", "words", "words", layer.num_embeddings)
             filled.features("columns", "features", "features", layer.embedding_dim)
+            if "rows" not in filled.parameters:
+                filled.set(words=layer.num_embeddings, features=layer.embedding_dim)
         case _:
             conv: nn.Conv2d = layer  # type: ignore[assignment]
             filled = Filled(block, "std/convolution.tn", arguments, sites)

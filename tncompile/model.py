@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.models.costs.report import ModelCost
-    from tncompile.models.graph.interpolated import Interpolated
+    from tncompile.models.graph.forms import Form
     from tncompile.models.planning import ModelPlan
     from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Packing, Quantization, Weights
@@ -245,7 +245,9 @@ class Model(Architecture):
 
         That is `Interpolative` of `std/linear.tn` and what is written as it: the fit of `LowRank`
         of the same rank, in any metric, brought into its form without a loss. Entries of `rest` are
-        at most 1.1. Raises ValueError for other models, and what `Architecture.fit` raises.
+        at most 1.1. Of `MixedEmbedding` of `std/embedding.tn`, a table (words, features), rows are
+        sorted by how often they come, `inputs` of the metric, times their squares. Raises
+        ValueError for other models, and what `Architecture.fit` raises.
 
         >>> import torch
         >>> low = tncompile.load("std/linear.tn").instantiate("Interpolative(8, 8, rank = 4)")
@@ -253,9 +255,16 @@ class Model(Architecture):
         >>> found.error < 1e-12, found.state_dict["order"].dtype
         (True, torch.int64)
         """
+        from tncompile.models.graph.mixed import Mixed
         from tncompile.tensorizing.fitting.interpolating import fit_interpolated
+        from tncompile.tensorizing.fitting.mixing import fit_mixed
 
         form = self._form
+        if isinstance(form, Mixed):
+            return fit_mixed(
+                self._map, form, weight,
+                metric=metric, inputs=inputs, tolerance=tolerance, seed=seed, effort=effort,
+            )  # fmt: skip
         keys = {"columns": form.columns.path, "order": form.order.path}
         keys |= {} if form.rest is None else {"rest": form.rest.path}
         return fit_interpolated(
@@ -289,11 +298,11 @@ class Model(Architecture):
                 return self.source(progress=progress, **options)
 
     @property
-    def _form(self) -> Interpolated:
+    def _form(self) -> Form:
         """The tensors of a model of low rank. Raises ValueError for other models."""
-        from tncompile.models.graph.interpolated import interpolated
+        from tncompile.models.graph.forms import form_of
 
-        form = interpolated(self._model)
+        form = form_of(self._model)
         if form is None:
             raise ValueError(
                 f"{self._model.target} is a model, and none of low rank: no one weight"
@@ -303,9 +312,7 @@ class Model(Architecture):
     @cached_property
     def _map(self) -> TensorNetwork:
         """The network of the same map, of low rank. Raises ValueError for other models."""
-        from tncompile.models.graph.interpolated import low_rank_of
-
-        return low_rank_of(self._model, self._form)
+        return self._form.network(self._model)
 
     @property
     def _stored(self) -> tuple[Parameter, ...]:

@@ -135,7 +135,7 @@ def load(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = 
     `FileNotFoundError`, or `CompileError` with all that is wrong.
 
     >>> tncompile.load("std/embedding.tn")
-    Spec('std/embedding.tn', blocks=['TTEmbedding'])
+    Spec('std/embedding.tn', blocks=['TTEmbedding', 'MixedEmbedding'])
     """
     from tncompile.language.linking import link
     from tncompile.language.linking.importing import locate

@@ -11,7 +11,12 @@ import tncompile
 from tests.tensorizing.networks import LINEAR, architecture, random_weight
 from tncompile import Metric
 from tncompile.tensorizing.fitting import curvature as room
-from tncompile.tensorizing.fitting.curvature import Curvature, curvatures, curvatures_of_gauge
+from tncompile.tensorizing.fitting.curvature import (
+    Curvature,
+    curvatures,
+    curvatures_of_gauge,
+    curvatures_of_table,
+)
 from tncompile.tensorizing.fitting.interpolating import fixed
 
 
@@ -158,6 +163,31 @@ def test_a_fixed_gauge(given: str) -> None:
     assert compare(of_rows, by_rows, whole) == ({0, 1} if g is not None else {0})
     full = a is not None and a.dim() == 2
     assert compare(of_rest, by_rest, whole) == ({0, 1} if full else {1})
+
+
+@pytest.mark.parametrize("given", ["both", "inputs", "outputs"])
+def test_a_table_of_mixed_dimensions(given: str) -> None:
+    sizes = {"words": 12, "features": 5, "counts": [6, 3], "ranks": [1, 2, 4]}
+    arch = tncompile.load("std/embedding.tn").instantiate("MixedEmbedding", **sizes)
+    often = moment(12, 1).diagonal() if given != "outputs" else None
+    g = moment(5, 2) if given != "inputs" else None
+    places = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    tables = [random_weight(*shape, seed=k) for k, shape in enumerate(((12, 1), (7, 1), (4, 2)))]
+    basis = random_weight(4, 5, seed=9)
+    rows = torch.eye(12, dtype=torch.float64) if often is None else torch.diag(often)
+    whole = torch.kron(torch.eye(5, dtype=torch.float64) if g is None else g, rows)
+
+    def weight(*given: torch.Tensor) -> torch.Tensor:
+        *some, last = given
+        found = [each[places.clamp(max=len(each) - 1)] for each in some]
+        return (torch.cat(found, 1) @ last).mT
+
+    metric = Metric(often, g, damping=0.0)
+    found = curvatures_of_table(arch._map, tables, basis, places, metric)
+    places_of = torch.func.jacrev(weight, argnums=(0, 1, 2, 3))(*tables, basis)
+    due = [{1}, {1}, {1}, {0} if g is None else {0, 1}]
+    for each, jacobian, axes in zip(found, places_of, due, strict=True):
+        assert compare(each, jacobian, whole) == axes
 
 
 def test_long_legs_have_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from tncompile.emission.text.identifiers import hidden, identifier
 from tncompile.emission.text.members import ParameterAccess
 from tncompile.language.typing.model import Extern, Key, Part, PlainTensor, ResolvedModel
-from tncompile.models.graph.interpolated import interpolated
+from tncompile.models.graph.forms import form_of
 from tncompile.network.model import Init, Parameter
 from tncompile.network.packing import Codes, Packing, Quantization, packings_of, stored
 
@@ -81,7 +81,7 @@ class Access:
         stored_tensors = {tensor.path: tensor for tensor in self.model.tensors}
         parameters = tuple(_parameter(tensor) for tensor in stored_tensors.values())
         packed: dict[str, Packing] = {}
-        if self.quantized is not None and interpolated(self.model) is not None:
+        if self.quantized is not None and form_of(self.model) is not None:
             packed = packings_of(parameters, (), self.quantized)
         held = stored(parameters, packed)
         return ParameterAccess(held, lists=_lists(held), packed=packed)

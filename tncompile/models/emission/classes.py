@@ -31,8 +31,8 @@ from tncompile.models.emission.stepping.method import write_steps
 from tncompile.models.emission.stepping.rewriting import Steps, causal_size
 from tncompile.models.emission.stepping.sources import SOURCES as OF_STEPS
 from tncompile.models.emission.stepping.sources import past_of
+from tncompile.models.graph.forms import form_of
 from tncompile.models.graph.hoisting import Splits, find_splits
-from tncompile.models.graph.interpolated import interpolated
 from tncompile.network.packing import Quantization
 
 MakeNetwork = Callable[[ResolvedNetwork, str], ClassSource]
@@ -218,7 +218,7 @@ class _Written:
         if tensors.complex:
             used |= dict.fromkeys(["_complex", "_on_parts"])
         annotations = write_annotations(tensors)
-        form, self.stands = interpolated(model), False
+        form, self.stands = form_of(model), False
         if form is not None:
             taken = [each.family for each in tensors.parameters]
             self.methods += standing.write_layer(form, self.access, taken)

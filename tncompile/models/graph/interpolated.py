@@ -10,20 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tncompile.language.typing.model import ModelInput, PlainTensor, ResolvedModel
-from tncompile.language.typing.operations import Apply, Entries, Read, Select, Stored
+from tncompile.language.typing.operations import Entries, Read, Select
 from tncompile.language.typing.values import Value
-from tncompile.network.model import (
-    DOTS,
-    Axis,
-    Bias,
-    Index,
-    Init,
-    Input,
-    Output,
-    Parameter,
-    Tensor,
-    TensorNetwork,
-)
+from tncompile.models.graph.low_rank import low_rank_network, operands_of, stored_in
+from tncompile.network.model import TensorNetwork
 
 
 @dataclass(frozen=True)
@@ -62,31 +52,36 @@ class Interpolated:
         """Whether the map is: both factors are, then."""
         return self.columns.complex
 
+    def network(self, model: ResolvedModel) -> TensorNetwork:
+        """The network of the same map, of the same rank: LowRank, with the bias of the model."""
+        sizes = self.inputs, self.rank, self.outputs
+        return low_rank_network(model, sizes, self.bias, is_complex=self.complex)
+
 
 def interpolated(model: ResolvedModel) -> Interpolated | None:
     """The tensors of a model of this form; None for every other."""
     if len(model.output) != 1 or len(model.inputs) != 1 or model.sizes or model.requirements:
         return None
     result, bias = model.output[0], None
-    if (operands := _operands(result, "add")) is not None:
-        result, bias = operands[0], _stored(operands[1], 1)
+    if (operands := operands_of(result, "add")) is not None:
+        result, bias = operands[0], stored_in(operands[1], 1)
         if bias is None:
             return None
-    operands = _operands(result, "matmul") or ()
-    columns = _stored(operands[1], 2) if operands else None
+    operands = operands_of(result, "matmul") or ()
+    columns = stored_in(operands[1], 2) if operands else None
     if columns is None:
         return None
     inner, rest = operands[0], None
-    if (terms := _operands(inner, "add")) is not None:
-        factors = _operands(terms[1], "matmul")
-        rest = None if factors is None else _stored(factors[1], 2)
+    if (terms := operands_of(inner, "add")) is not None:
+        factors = operands_of(terms[1], "matmul")
+        rest = None if factors is None else stored_in(factors[1], 2)
         chosen = _cut(terms[0], 0, columns.shape[0])
         left = None if factors is None else _cut(factors[0], columns.shape[0], None)
         if rest is None or chosen is None or chosen is not left:
             return None
         inner = chosen
-    operands = _operands(inner, "take") or ()
-    order = _stored(operands[1], 1, "int") if operands else None
+    operands = operands_of(inner, "take") or ()
+    order = stored_in(operands[1], 1, "int") if operands else None
     if order is None or inner.operation.options["dim"] != -1:  # type: ignore[attr-defined]
         return None
     found = _read(operands[0])
@@ -94,23 +89,6 @@ def interpolated(model: ResolvedModel) -> Interpolated | None:
     return None if found is None or not _fit(model, tensors, found) else Interpolated(
         found, columns, rest, order, bias
     )  # fmt: skip
-
-
-def _operands(value: Value, function: str) -> Sequence[Value] | None:
-    """The two operands of a function, if a value is made by it."""
-    match value.operation:
-        case Apply(function=name, operands=operands) if name == function and len(operands) == 2:
-            return operands
-        case _:
-            return None
-
-
-def _stored(value: Value, axes: int, kind: str | None = None) -> PlainTensor | None:
-    match value.operation:
-        case Stored(tensor=tensor) if len(tensor.shape) == axes:
-            return tensor if kind is None or tensor.kind == kind else None
-        case _:
-            return None
 
 
 def _read(value: Value) -> ModelInput | None:
@@ -145,64 +123,3 @@ def _fit(model: ResolvedModel, tensors: Sequence[PlainTensor], source: ModelInpu
     return len(set(paths)) == len(paths) and set(paths) == known and not model.parts and (
         trained and alike and fits and order.init.scheme == "arange"
     )  # fmt: skip
-
-
-INNER, LEFT, RIGHT = "r", "A", "B"
-"""The bond of the network of low rank, and its factors."""
-
-
-def low_rank_of(model: ResolvedModel, form: Interpolated) -> TensorNetwork:
-    """The network of the same map, of the same rank: LowRank, with the bias of the model.
-
-    Its parameters `A` (in, rank) and `B` (rank, out) are no tensors of the model; its bias is.
-    """
-    names = {LEFT: LEFT, RIGHT: RIGHT}
-    if form.bias is not None:
-        while form.bias.path in names.values():
-            names = {key: f"{name}_" for key, name in names.items()}
-    sizes = {"i": form.inputs, "o": form.outputs, INNER: form.rank}
-    shapes = {names[LEFT]: ("i", INNER), names[RIGHT]: (INNER, "o")}
-
-    def parameter(key: str, legs: Sequence[str], scheme: str, *, is_complex: bool) -> Parameter:
-        return Parameter.model_validate(
-            {
-                "key": key,
-                "family": key,
-                "axes": tuple((leg,) for leg in legs),
-                "shape": tuple(sizes[leg] for leg in legs),
-                "init": Init.model_validate({"scheme": scheme}),
-                "complex": is_complex,
-                "written": f"{key}({', '.join(legs)})",
-            }
-        )
-
-    parameters = [parameter(k, legs, "auto", is_complex=form.complex) for k, legs in shapes.items()]
-    biases: tuple[Bias, ...] = ()
-    if form.bias is not None:
-        key = form.bias.path
-        parameters.append(parameter(key, ("o",), "linear", is_complex=form.bias.complex))
-        biases = (Bias(parameter=key, axes=(("o",),)),)
-    dots = Axis(kind="dots", indices=(DOTS,))
-    axes = {leg: (dots, Axis(kind="legs", indices=(leg,), size=sizes[leg])) for leg in "io"}
-    kinds = {"i": "index", "o": "index", INNER: "bond"}
-    indices = [Index(name=DOTS, kind="dots", size=None, family=DOTS)]
-    indices += [
-        Index.model_validate({"name": leg, "kind": kind, "size": sizes[leg], "family": leg})
-        for leg, kind in kinds.items()
-    ]
-    tensors = [Tensor(name="x", role="input", source="x", axes=((DOTS,), ("i",)))]
-    tensors += [
-        Tensor(name=key, role="parameter", source=key, axes=tuple((leg,) for leg in legs))
-        for key, legs in shapes.items()
-    ]
-    return TensorNetwork(
-        name=model.name,
-        target=model.target,
-        doc=model.doc,
-        indices=tuple(indices),
-        inputs=(Input(name="x", family="x", axes=axes["i"], written="x(..., i)"),),
-        parameters=tuple(parameters),
-        tensors=tuple(tensors),
-        biases=biases,
-        output=Output(name="y", axes=axes["o"], written="y(..., o)"),
-    )

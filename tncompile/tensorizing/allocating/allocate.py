@@ -49,10 +49,12 @@ def allocate(
     says; they are kept where the budget is FLOPs, time or an error.
 
     `candidates` may have Interpolative beside LowRank, or in its place: its ranks follow from the
-    same spectra, at a price of r (m + n - r). Others ("MPO", "Monarch", "KroneckerSum", "Tucker",
-    …: blocks of `std/linear.tn` and `std/convolution.tn`) are fitted with as many parameters as low
-    rank was given, and the best of each layer is taken: quick fits decide, whole ones where they
-    are close. For a budget of time none is taken that takes longer.
+    same spectra, at a price of r (m + n - r). So may MixedEmbedding beside TTEmbedding, or in its
+    place: its groups of words and their ranks follow from the spectra of groups. Others ("MPO",
+    "Monarch", "KroneckerSum", "Tucker", …: blocks of `std/linear.tn` and `std/convolution.tn`) are
+    fitted with as many parameters as low rank was given, and the best of each layer is taken: quick
+    fits decide, whole ones where they are close. For a budget of time none is taken that takes
+    longer.
 
     `layers` are patterns of names. What was found of each layer, spectra and fits of candidates, is
     kept in the folder `checkpoint`: a run that was killed goes on from there, to the same result.

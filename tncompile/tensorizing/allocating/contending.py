@@ -17,7 +17,10 @@ from tncompile.tensorizing.fitting.fit import Effort
 
 MATRICES = ("LowRank", "Interpolative")
 KERNELS = ("Tucker2Conv", "TuckerConv")
-"""What low rank of a linear map is, and of a convolution: their ranks follow from spectra."""
+TABLES = ("TTEmbedding", "MixedEmbedding")
+"""What low rank of a linear map is, of a convolution and of a table: ranks follow from spectra."""
+
+LIBRARY = ("std/linear.tn", "std/convolution.tn", "std/embedding.tn")
 
 CLOSE = 1.3
 """How many times the least error that of a quick fit may be for a whole fit to follow. What whole
@@ -32,7 +35,7 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         names = (names,)
     found = tuple(dict.fromkeys(names))
-    known = [*load("std/linear.tn").blocks, *load("std/convolution.tn").blocks]
+    known = [name for file in LIBRARY for name in load(file).blocks]
     for name in found:
         if name not in known:
             raise ValueError(f"no candidate is called {name}: there are {', '.join(known)}")
@@ -42,14 +45,16 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def forms_of(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The forms of low rank among candidates; where none is, LowRank, and all of convolutions."""
-    matrices = tuple(form for form in MATRICES if form in names) or MATRICES[:1]
-    return *matrices, *(tuple(form for form in KERNELS if form in names) or KERNELS)
+    """The forms of low rank among candidates; where none is, the usual ones of its kind."""
+    found: list[str] = []
+    for forms, usual in ((MATRICES, MATRICES[:1]), (KERNELS, KERNELS), (TABLES, TABLES[:1])):
+        found += [form for form in forms if form in names] or usual
+    return tuple(found)
 
 
 def contenders_of(names: tuple[str, ...]) -> tuple[str, ...]:
     """The candidates that are fitted to be compared."""
-    return tuple(name for name in names if name not in (*MATRICES, *KERNELS))
+    return tuple(name for name in names if name not in (*MATRICES, *KERNELS, *TABLES))
 
 
 def best_of(

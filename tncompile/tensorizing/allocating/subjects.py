@@ -13,6 +13,7 @@ from tncompile.tensorizing.allocating.budgets import Unit, least_rank
 from tncompile.tensorizing.allocating.kernels import forms, seen_kernel
 from tncompile.tensorizing.allocating.options import Option
 from tncompile.tensorizing.allocating.spectra import seen_weight, tails
+from tncompile.tensorizing.allocating.tables import mixed_forms
 from tncompile.tensorizing.calibrating.layers import Layer, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
@@ -91,7 +92,14 @@ class Subject:
     def _ranks(self, floor: float | None, multiple: int, blocks: Sequence[str]) -> Iterator[Option]:
         out, into = self.weight.shape
         full = min(out, into)
-        lost = tails(seen_weight(self.weight, self.metric))
+        seen = seen_weight(self.weight, self.metric)
+        lost = tails(seen)
+        if self.kind == "embedding" and "MixedEmbedding" in blocks:
+            for form in mixed_forms(seen.mT, least_rank(floor, full, multiple), multiple):
+                sizes = {"counts": list(form.counts), "ranks": list(form.ranks)}
+                yield self._option(form.parameters, form.error, "MixedEmbedding", **sizes)
+        if self.kind == "embedding" and "TTEmbedding" not in blocks:
+            return
         for rank in range(least_rank(floor, full, multiple), full, multiple):
             parameters = (out + into) * rank
             if self.kind == "embedding":

@@ -142,6 +142,39 @@ def curvatures_of_gauge(
     )
 
 
+def curvatures_of_table(
+    low_rank: TensorNetwork,
+    tables: Sequence[torch.Tensor],
+    basis: torch.Tensor,
+    places: torch.Tensor,
+    metric: Metric,
+) -> tuple[Curvature, ...]:
+    """Those of each of the tables and of the basis, of a table of mixed dimensions.
+
+    `low_rank` is its network with all numbers for all words; all but the first of the tables have
+    the first words alone, and a last row for all others. Rows of a table do not meet.
+    """
+    tables, basis = [each.detach().double() for each in tables], basis.detach().double()
+    axes = weight_axes(low_rank)
+    product, axes = product_of(low_rank, axes, {}, basis.device)
+    moments = {
+        root.side: root.moment
+        for root in leg_moments(product, axes, metric, low_rank.target, basis.device)
+    }
+    often, outputs = moments.get("in"), moments.get("out")
+    inner = _between(basis.mT, outputs)
+    rows = [table[places.clamp(max=len(table) - 1)] for table in tables]
+    sides: list[Side] = [((0,), _between(torch.cat(rows, 1), often))]
+    if outputs is not None and outputs.dim() == 2 and len(outputs) <= WIDEST:
+        sides.append(((1,), outputs))
+    found, first = [], 0
+    for table in tables:
+        last = first + table.shape[1]
+        found.append(Curvature(tuple(table.shape), (((1,), inner[first:last, first:last]),)))
+        first = last
+    return *found, Curvature(tuple(basis.shape), tuple(sides))
+
+
 def _between(factor: torch.Tensor, moment: torch.Tensor | None) -> torch.Tensor:
     """Fᵀ M F of a factor (size, r): (r, r). A vector is a diagonal M, None the identity."""
     if moment is None:

@@ -84,12 +84,7 @@ def fit_network(
 ) -> Fit:
     """What `Architecture.fit` returns; `frozen` are the values of tensors that are not trained."""
     metric = whole_metric(metric, inputs)
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"a seed is an int, not {seed!r}")
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
+    check_options(effort, seed, tolerance)
     plain, axes = posed(network, weight, frozen)
     view = None if metric is None else seen(plain, axes, metric, network.target)
     goal = max(tolerance or 0.0, EXACT)
@@ -102,6 +97,16 @@ def fit_network(
     metric_error = None if view is None else search.error
     state = _state(network, values, weight, frozen)
     return Fit(state, error, metric_error, search.bound, tuple(search.history), search.method)
+
+
+def check_options(effort: str, seed: int, tolerance: float | None) -> None:
+    """Raise ValueError or TypeError for options of a fit that there are not."""
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"a seed is an int, not {seed!r}")
+    if tolerance is not None and not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance is a relative error below 1, not {tolerance}")
 
 
 class _Start:

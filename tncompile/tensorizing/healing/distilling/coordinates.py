@@ -15,10 +15,16 @@ import torch
 from torch import nn
 
 from tncompile.model import Model
+from tncompile.models.graph.mixed import Mixed
 from tncompile.tensorizing.calibrating.calling import digest
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
-from tncompile.tensorizing.fitting.curvature import Curvature, curvatures, curvatures_of_gauge
+from tncompile.tensorizing.fitting.curvature import (
+    Curvature,
+    curvatures,
+    curvatures_of_gauge,
+    curvatures_of_table,
+)
 from tncompile.tensorizing.fitting.interpolating import Gauge
 from tncompile.tensorizing.moments import DAMPING, Metric
 from tncompile.tensorizing.replacing.placing import Placed
@@ -107,6 +113,14 @@ def _curvatures(placed: Placed, metric: Metric) -> Iterator[tuple[torch.Tensor, 
     own = dict(module.named_parameters()) | dict(module.named_buffers())  # frozen ones are buffers
     if isinstance(made, Model):
         form = made._form
+        if isinstance(form, Mixed):
+            tables = [own.get(each.path) for each in (form.base, *form.more)]
+            basis, places = own.get(form.basis.path), own[form.places.path]
+            known = [each for each in tables if each is not None]
+            if basis is not None and len(known) == len(tables):
+                found = curvatures_of_table(made._map, known, basis, places, metric)
+                yield from zip([*known, basis], found, strict=True)
+            return
         rows, order = own.get(form.columns.path), own[form.order.path]
         rest = None if form.rest is None else own.get(form.rest.path)
         if rows is None or (rest is None and form.rest is not None):

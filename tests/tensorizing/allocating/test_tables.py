@@ -1,0 +1,106 @@
+"""Tables whose frequent rows have more numbers: what is predicted is what is fitted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import tncompile
+from tests.tensorizing.networks import random_weight
+from tncompile import Metric, Moments, allocate, calibrate, tensorize
+from tncompile.tensorizing.allocating.spectra import seen_weight
+from tncompile.tensorizing.allocating.tables import mixed_forms
+
+WORDS, WIDTH = 400, 24
+BOTH = ("LowRank", "MixedEmbedding")
+
+
+def table() -> torch.Tensor:
+    """Rows that share directions, frequent ones with more of their own."""
+    scale = torch.linspace(1, 0.2, WIDTH, dtype=torch.float64)
+    return random_weight(WORDS, WIDTH) * scale
+
+
+class Bag(nn.Module):
+    """The mean of rows, then a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.words = nn.Embedding(WORDS, WIDTH, padding_idx=0)
+            self.up = nn.Linear(WIDTH, 16)
+        with torch.no_grad():
+            self.words.weight.copy_(table())
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.up(self.words(ids).mean(1))
+        return found
+
+
+def batches() -> list[torch.Tensor]:
+    """Ids by Zipf's law, in an order of their own."""
+    generator = torch.Generator().manual_seed(0)
+    places = torch.randperm(WORDS, generator=generator)
+    often = 1 / torch.arange(1, WORDS + 1)
+    drawn = torch.multinomial(often, 6000, replacement=True, generator=generator)
+    return list(places[drawn].reshape(10, 60, 10))
+
+
+@pytest.fixture(scope="module")
+def model() -> Bag:
+    return Bag()
+
+
+@pytest.fixture(scope="module")
+def moments(model: Bag) -> Moments:
+    return calibrate(model, batches())
+
+
+@pytest.mark.parametrize("given", ["often", "both", "plain"])
+def test_predicted_errors_are_those_of_fits(given: str) -> None:
+    often = 1 / torch.arange(1, WORDS + 1, dtype=torch.float64)
+    root = random_weight(WIDTH, WIDTH, seed=3)
+    metric = {
+        "often": Metric(inputs=often),
+        "both": Metric(inputs=often, outputs=root @ root.mT),
+        "plain": None,
+    }[given]
+    weight = table()
+    seen = seen_weight(weight.mT, metric).mT
+    whole, sizes = float(seen.square().sum()), {"words": WORDS, "features": WIDTH}
+    library, found = tncompile.load("std/embedding.tn"), list(mixed_forms(seen, 2, 2))
+    assert len(found) > 5
+    for form in found[:: len(found) // 4]:
+        ranks = {"counts": list(form.counts), "ranks": list(form.ranks)}
+        arch = library.instantiate("MixedEmbedding", **sizes, **ranks)
+        fit = arch.fit(weight, metric=metric)
+        reached = fit.error if fit.metric_error is None else fit.metric_error
+        assert form.error == pytest.approx(reached**2 * whole, rel=1e-6)
+        numbers = sum(each.numel() for key, each in fit.state_dict.items() if key != "places")
+        assert form.parameters == numbers
+
+
+def test_nearer_than_low_rank_of_as_many_numbers(model: Bag, moments: Moments) -> None:
+    options = {"moments": moments, "multiple": 2, "embedding_share": 0.4}
+    low = allocate(model, 0.45, **options)  # type: ignore[arg-type]
+    found = allocate(model, 0.45, candidates=BOTH, **options)  # type: ignore[arg-type]
+    assert low.layers[0].block == "TTEmbedding"
+    assert found.layers[0].block == "MixedEmbedding"
+    assert found.layers[0].parameters <= 0.4 * WORDS * WIDTH
+    assert found.layers[0].error < 0.6 * low.layers[0].error
+    done = tensorize(model, found.rewrite, moments=moments)
+    twin = tensorize(model, low.rewrite, moments=moments)
+    ids = torch.cat(batches())
+    with torch.no_grad():
+        due = model(ids)
+        assert float((done.model(ids) - due).norm()) < float((twin.model(ids) - due).norm())
+    assert "MixedEmbedding" in found.text()
+    assert ", " in found.layers[0].rank
+
+
+def test_small_and_empty_tables() -> None:
+    assert not list(mixed_forms(torch.ones(15, 4), 1, 1))
+    assert not list(mixed_forms(torch.zeros(64, 4), 1, 1))
+    assert not list(mixed_forms(random_weight(64, 4), 4, 1))
