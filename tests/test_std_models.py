@@ -16,8 +16,11 @@ from tests.test_std import name
 
 FOLDERS = (transformers, encoders, images, others, tables, matrices)
 CASES = tuple(case for folder in FOLDERS for case in folder.CASES)
-FILES = tuple(dict.fromkeys(case.file for case in CASES if case.file != "linear"))
-"""Those of models; what stands for a layer has the sizes of the layer."""
+LAYERS = ("linear", "embedding")
+"""Files whose models stand for a layer, and have its sizes; the others are networks."""
+
+FILES = tuple(dict.fromkeys(case.file for case in CASES if case.file not in LAYERS))
+"""Those of models."""
 
 tried = pytest.mark.parametrize("case", CASES, ids=lambda case: case.target)
 
@@ -78,8 +81,9 @@ def test_gradients_are_those_of_the_twin(case: Case) -> None:
 
 def test_every_block_is_tested_and_names_its_paper() -> None:
     offered = {block: held.doc for file in FILES for block, held in spec(file).blocks.items()}
-    layers = spec("linear").blocks.items()  # the others are networks, which test_std.py has
-    offered |= {block: held.doc for block, held in layers if held.kind == "model"}
+    for file in LAYERS:  # the networks of which test_std.py has
+        layers = spec(file).blocks.items()
+        offered |= {block: held.doc for block, held in layers if held.kind == "model"}
     own = {block for block in offered if block not in IMPORTED}
     assert own == {name(case.target) for case in CASES}
     for block in own:

@@ -82,6 +82,11 @@ def choose(
         if choice.budget is not None:
             _require_within(made, choice.budget, weight.numel())
         return made, choice.fit(made, weight)
+    lists = any(p.name in names and p.type.startswith("int[") for p in block.parameters)
+    if block.kind == "model" and lists:
+        raise ValueError(
+            f"the ranks of {block.name} are not all alike: give them, or let `allocate` choose"
+        )
     ranked = _Ranked(block, arguments, names)
     if choice.budget is not None:
         made = ranked.made(_within(ranked, choice.budget, weight.numel()))

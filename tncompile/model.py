@@ -241,7 +241,7 @@ class Model(Architecture):
         effort: Effort = "full",
         progress: Progress | None = None,
     ) -> Fit:
-        """The tensors for which a model of low rank is nearest to a weight (out, in).
+        """The tensors of a model of low rank that is near to a weight (out, in).
 
         That is `Interpolative` of `std/linear.tn` and what is written as it: the fit of `LowRank`
         of the same rank, in any metric, brought into its form without a loss. Entries of `rest` are
@@ -264,6 +264,7 @@ class Model(Architecture):
             return fit_mixed(
                 self._map, form, weight,
                 metric=metric, inputs=inputs, tolerance=tolerance, seed=seed, effort=effort,
+                progress=progress,
             )  # fmt: skip
         keys = {"columns": form.columns.path, "order": form.order.path}
         keys |= {} if form.rest is None else {"rest": form.rest.path}
@@ -311,7 +312,10 @@ class Model(Architecture):
 
     @cached_property
     def _map(self) -> TensorNetwork:
-        """The network of the same map, of low rank. Raises ValueError for other models."""
+        """The network of low rank whose maps have this one among them.
+
+        Raises ValueError for other models.
+        """
         return self._form.network(self._model)
 
     @property

@@ -32,19 +32,7 @@ def summed(s: State, drawn: Tensor, offsets: Tensor, weights: Tensor, padding: i
     )
 
 
-def mixed(s: State, drawn: Tensor) -> Tensor:
-    """Rows that are wider the nearer they stand to the front."""
-    more = [
-        torch.cat([each, each[-1:].expand(18 - len(each), -1)])
-        for each in (s["more.0"], s["more.1"])
-    ]
-    rows = torch.cat([s["base"], *more], 1)
-    return functional.embedding(s["places"][drawn], rows) @ s["basis"]
-
-
 CASES = [
-    Case("embedding", "MixedEmbedding(18, 6, counts = [8, 3], ranks = [2, 4, 5])",
-         lambda g, n=5: (ids(g, 18, 2, n),), mixed, {"n": 3}, frozen=("places",)),
     Case("tables", f"TTScores({TABLE})", lambda g, n=7: (real(g, 2, n, 6),),
          lambda s, x: x @ train_matrix(
              {f"table.{key}": s[key] for key in ("G.0", "G.1")}, "table")[:18].T, {"n": 3}),

@@ -73,15 +73,38 @@ def test_such_tables_are_found(metric: Metric | None) -> None:
     assert made([15], [2, 8]).fit(weight, metric=metric).error < 1e-7
 
 
-def test_each_step_is_the_best_one() -> None:
-    """The first subspace is that of the rare rows, the second that of what is left of others."""
-    rows = [random_weight(20, 6, seed=k) for k in range(3)]
-    basis, lost = nested([each.mT @ each for each in rows], [2, 3, 6])
-    torch.testing.assert_close(basis.mT @ basis, torch.eye(6, dtype=torch.float64))
-    first = torch.linalg.svdvals(rows[0])[2:].square().sum()
-    rest = rows[1] - rows[1] @ basis[:, :2] @ basis[:, :2].mT
-    second = torch.linalg.svdvals(rest)[1:].square().sum()
-    assert lost == pytest.approx(float(first + second))
+@pytest.mark.parametrize("ranks", [[2, 3, 6], [1, 2, 3], [2, 4, 5]])
+def test_nothing_is_gained_by_turning_two_blocks(ranks: list[int]) -> None:
+    """The error is that of rows in their subspaces; small turns of the basis make it larger."""
+    rows = [random_weight(20, 6, seed=k) * 3 ** (k - 1) for k in range(3)]
+    grams = [each.mT @ each for each in rows]
+    basis, lost = nested(grams, ranks)
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(ranks[-1], dtype=torch.float64))
+
+    def error(basis: torch.Tensor) -> float:
+        found = 0.0
+        for each, rank in zip(rows, ranks, strict=True):
+            some = basis[:, :rank]
+            found += float((each - each @ some @ some.mT).square().sum())
+        return found
+
+    assert lost == pytest.approx(error(basis))
+    greedy = torch.zeros(6, 0, dtype=torch.float64)
+    for gram, rank in zip(grams, ranks, strict=True):
+        free = torch.eye(6, dtype=torch.float64) - greedy @ greedy.mT
+        vectors = torch.linalg.eigh(free @ gram @ free).eigenvectors
+        greedy = torch.cat([greedy, vectors[:, 6 - (rank - greedy.shape[1]) :]], 1)
+    assert lost <= error(greedy) + 1e-9
+
+
+def test_rare_rows_without_directions_of_their_own() -> None:
+    """A rare row in one direction, and two numbers for it: frequent rows have the second one."""
+    weight = torch.zeros(WORDS, FEATURES, dtype=torch.float64)
+    weight[1:, 1:3] = random_weight(WORDS - 1, 2)
+    for rare in (0.0, 1e-3):
+        weight[0, 0] = rare
+        fit = made([WORDS - 1], [2, 3]).fit(weight, metric=Metric(inputs=torch.ones(WORDS)))
+        assert fit.error < 1e-7
 
 
 def test_frequent_rows_are_nearer_than_in_low_rank() -> None:
@@ -134,3 +157,21 @@ def test_what_is_refused() -> None:
         made([20, 30], [2, 4, 8]).fit(weight)
     with pytest.raises(tncompile.CompileError):
         made([20], [4, 4])
+    with pytest.raises(tncompile.CompileError, match="fewer than all words"):
+        made([60], [2, 8])
+    with pytest.raises(tncompile.CompileError, match="more numbers than there are features"):
+        made([20], [2, 9])
+    layer = torch.nn.Embedding(WORDS, FEATURES)
+    with pytest.raises(ValueError, match="the ranks of MixedEmbedding are not all alike"):
+        tncompile.from_embedding(layer, "MixedEmbedding", counts=[20], budget=0.3)
+    with pytest.raises(tncompile.CompileError, match="counts"):
+        tncompile.from_embedding(layer, "MixedEmbedding")
+
+
+def test_progress_and_balance() -> None:
+    said: list[tuple[int, int]] = []
+    weight = random_weight(WORDS, FEATURES) * torch.logspace(0, -3, FEATURES, dtype=torch.float64)
+    state = made([20], [2, 8]).fit(weight, progress=lambda *each: said.append(each)).state_dict
+    assert said == [(0, 1), (1, 1)]
+    rows = torch.cat([state["base"].norm(dim=0), state["more.0"].norm(dim=0)])
+    torch.testing.assert_close(rows, state["basis"].norm(dim=1))

@@ -47,6 +47,8 @@ def read_candidates(names: Iterable[str]) -> tuple[str, ...]:
 def forms_of(names: tuple[str, ...]) -> tuple[str, ...]:
     """The forms of low rank among candidates; where none is, the usual ones of its kind."""
     found: list[str] = []
+    if "LowRank" in names:  # whose like for tables it is
+        names = (*names, "TTEmbedding")
     for forms, usual in ((MATRICES, MATRICES[:1]), (KERNELS, KERNELS), (TABLES, TABLES[:1])):
         found += [form for form in forms if form in names] or usual
     return tuple(found)

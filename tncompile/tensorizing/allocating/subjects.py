@@ -95,11 +95,12 @@ class Subject:
         seen = seen_weight(self.weight, self.metric)
         lost = tails(seen)
         if self.kind == "embedding" and "MixedEmbedding" in blocks:
-            for form in mixed_forms(seen.mT, least_rank(floor, full, multiple), multiple):
+            forms = list(mixed_forms(seen.mT, least_rank(floor, full, multiple), multiple))
+            for form in forms:
                 sizes = {"counts": list(form.counts), "ranks": list(form.ranks)}
                 yield self._option(form.parameters, form.error, "MixedEmbedding", **sizes)
-        if self.kind == "embedding" and "TTEmbedding" not in blocks:
-            return
+            if forms and "TTEmbedding" not in blocks:
+                return
         for rank in range(least_rank(floor, full, multiple), full, multiple):
             parameters = (out + into) * rank
             if self.kind == "embedding":

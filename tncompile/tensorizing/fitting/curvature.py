@@ -10,7 +10,7 @@ Kronecker-factored Approximate Curvature", 2015; Gupta, Koren and Singer, "Shamp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -132,14 +132,7 @@ def curvatures_of_gauge(
     if others is not None:
         others = others[len(rows) :, len(rows) :]
 
-    def sides(*matrices: torch.Tensor | None) -> tuple[Side, ...]:
-        known = ((k, each) for k, each in enumerate(matrices) if each is not None)
-        return tuple(((k,), each) for k, each in known if len(each) <= WIDEST)
-
-    return (
-        Curvature(tuple(rows.shape), sides(inside, outside)),
-        Curvature(tuple(rest.shape), sides(others, after)),
-    )
+    return _sided(rows, {0: inside, 1: outside}), _sided(rest, {0: others, 1: after})
 
 
 def curvatures_of_table(
@@ -164,15 +157,21 @@ def curvatures_of_table(
     often, outputs = moments.get("in"), moments.get("out")
     inner = _between(basis.mT, outputs)
     rows = [table[places.clamp(max=len(table) - 1)] for table in tables]
-    sides: list[Side] = [((0,), _between(torch.cat(rows, 1), often))]
-    if outputs is not None and outputs.dim() == 2 and len(outputs) <= WIDEST:
-        sides.append(((1,), outputs))
+    matrix = outputs is not None and outputs.dim() == 2
     found, first = [], 0
     for table in tables:
         last = first + table.shape[1]
-        found.append(Curvature(tuple(table.shape), (((1,), inner[first:last, first:last]),)))
+        found.append(_sided(table, {1: inner[first:last, first:last]}))
         first = last
-    return *found, Curvature(tuple(basis.shape), tuple(sides))
+    own = {0: _between(torch.cat(rows, 1), often), 1: outputs if matrix else None}
+    return *found, _sided(basis, own)
+
+
+def _sided(tensor: torch.Tensor, sides: Mapping[int, torch.Tensor | None]) -> Curvature:
+    """The matrices of some axes that there are and that are not too large."""
+    known = ((axis, each) for axis, each in sides.items() if each is not None)
+    kept = tuple(((axis,), each) for axis, each in known if len(each) <= WIDEST)
+    return Curvature(tuple(tensor.shape), kept)
 
 
 def _between(factor: torch.Tensor, moment: torch.Tensor | None) -> torch.Tensor:

@@ -10,13 +10,13 @@ Embeddings", 2019, have a basis for each).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 import torch
 
 from tncompile.network.model import TensorNetwork
-from tncompile.tensorizing.fitting.fit import Effort, check_options
+from tncompile.tensorizing.fitting.fit import Effort, Progress, check_options
 from tncompile.tensorizing.fitting.metric import leg_moments
 from tncompile.tensorizing.fitting.products.posing import posed, whole_metric
 from tncompile.tensorizing.fitting.result import Fit, Step
@@ -24,6 +24,10 @@ from tncompile.tensorizing.moments import Metric
 
 if TYPE_CHECKING:
     from tncompile.models.graph.mixed import Mixed
+
+
+SWEEPS = 3
+"""How often vectors are exchanged between all blocks: from the second on little changes."""
 
 
 def sorted_rows(seen: torch.Tensor) -> torch.Tensor:
@@ -35,19 +39,34 @@ def nested(grams: Sequence[torch.Tensor], ranks: Sequence[int]) -> tuple[torch.T
     """An orthonormal basis (features, ranks[-1]), and the squared error of all rows in it.
 
     `grams` are XᵀX (features, features) of groups of rows X, of which group k has the first
-    `ranks[k]` vectors, ascending. Each step is the best one for its group, given those before.
+    `ranks[k]` vectors, ascending. It starts with what is best for each group, given the vectors of
+    those before. Then vectors are exchanged between any two blocks of them, in the plane of both:
+    what the first has more readers for goes there, so that the error falls at each exchange.
     """
-    features = len(grams[0])
-    left = torch.eye(features, dtype=grams[0].dtype, device=grams[0].device)
-    found = left[:, :0]
+    blocks: list[torch.Tensor] = []
+    left = torch.eye(len(grams[0]), dtype=grams[0].dtype, device=grams[0].device)
+    for gram, width in zip(grams, (ranks[0], *(b - a for a, b in pairwise(ranks))), strict=True):
+        taken, left = _parted(gram, left, width)
+        blocks.append(taken)
+    blocks.append(left)  # which nobody reads
+    for first, second in SWEEPS * list(combinations(range(len(blocks)), 2)):
+        more = torch.stack(list(grams[first:second])).sum(0)  # of who reads the first alone
+        both = torch.cat([blocks[first], blocks[second]], 1)
+        blocks[first], blocks[second] = _parted(more, both, blocks[first].shape[1])
     lost = 0.0
-    for gram, rank in zip(grams, ranks, strict=True):
-        values, vectors = torch.linalg.eigh(left.mT @ gram @ left)  # ascending
-        rest = left.shape[1] - (rank - found.shape[1])
-        lost += float(values[:rest].clamp(min=0).sum())
-        turned = left @ vectors
-        found, left = torch.cat([found, turned[:, rest:].flip(1)], 1), turned[:, :rest]
-    return found, lost
+    for number, gram in enumerate(grams):
+        unread = torch.cat(blocks[number + 1 :], 1)
+        lost += float(((gram @ unread) * unread).sum().clamp(min=0))
+    return torch.cat(blocks[:-1], 1), lost
+
+
+def _parted(
+    gram: torch.Tensor, space: torch.Tensor, width: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A space (features, n) in that of its `width` largest directions in a Gram, and the rest."""
+    turned = space @ torch.linalg.eigh(space.mT @ gram @ space).eigenvectors  # ascending
+    rest = space.shape[1] - width
+    return turned[:, rest:].flip(1), turned[:, :rest]
 
 
 def fit_mixed(
@@ -60,6 +79,7 @@ def fit_mixed(
     tolerance: float | None,
     seed: int,
     effort: Effort,
+    progress: Progress | None,
 ) -> Fit:
     """The fit of a table (words, features) of such a form.
 
@@ -67,12 +87,16 @@ def fit_mixed(
     whose `inputs` are no vector, and what fits of networks raise.
     """
     check_options(effort, seed, tolerance)
-    plain, axes = posed(network, weight, {})
+    if progress is not None:
+        progress(0, 1)
+    posing, axes = posed(network, weight, {})
+    product = posing.product
+    del posing  # and its copy of the weight
     metric = whole_metric(metric, inputs)
     dense = weight.detach().double().reshape(form.words, form.features)
     heard, often = None, dense.new_ones(form.words)
     if metric is not None:
-        for root in leg_moments(plain.product, axes, metric, network.target, dense.device):
+        for root in leg_moments(product, axes, metric, network.target, dense.device):
             if root.side == "out":
                 heard = root
             elif root.moment.dim() == 1:
@@ -89,33 +113,37 @@ def fit_mixed(
     seen = often.sqrt().unsqueeze(1) * turned
     order = sorted_rows(seen)
     ends = (form.words, *form.counts, 0)
-    groups = [seen[order[few:many]] for many, few in pairwise(ends)]
+    groups = (seen[order[few:many]] for many, few in pairwise(ends))
     vectors, _ = nested([each.mT @ each for each in groups], form.ranks)
+    whole = float(seen.norm())
+    del seen
     rows, basis = (turned @ vectors)[order], vectors.mT
     if heard is not None:
         basis = torch.linalg.solve(right, basis, left=False)
     for count, rank in zip(form.counts, form.ranks, strict=False):
         rows[count:, rank:] = 0
-    near = torch.empty_like(dense)
-    near[order] = rows @ basis
-    lost, size = dense - near, float(dense.norm())
+    lost, size = dense.clone(), float(dense.norm())
+    lost[order] -= rows @ basis
     error = float(lost.norm()) / size if size else 0.0
     metric_error = None
     if metric is not None:
-        lost = often.sqrt().unsqueeze(1) * (lost if heard is None else lost @ right)
-        whole = float(seen.norm())
+        lost = (lost if heard is None else lost @ right).mul_(often.sqrt().unsqueeze(1))
         metric_error = float(lost.norm()) / whole if whole else 0.0
-    scale = float((basis.norm() / rows.norm()).sqrt()) if size else 1.0
+    scale = (basis.norm(dim=1) / rows.norm(dim=0)).sqrt()  # both ends of a bond are as large
+    scale = torch.where(scale.isfinite() & (scale > 0), scale, 1.0)
+    rows, basis = rows * scale, basis / scale.unsqueeze(1)
     places = torch.empty_like(order)
     places[order] = torch.arange(form.words, device=order.device)
     cuts = (0, *form.ranks)
-    base, *more = (rows[:, first:last] * scale for first, last in pairwise(cuts))
-    state = {form.places.path: places, form.base.path: base, form.basis.path: basis / scale}
+    base, *more = (rows[:, first:last] for first, last in pairwise(cuts))
+    state = {form.places.path: places, form.base.path: base, form.basis.path: basis}
     for tensor, count, values in zip(form.more, form.counts, more, strict=True):
         state[tensor.path] = torch.cat([values[:count], values.new_zeros(1, values.shape[1])])
     found = {
         key: each if key == form.places.path else each.to(weight.dtype).contiguous()
         for key, each in state.items()
     }
+    if progress is not None:
+        progress(1, 1)
     reached = error if metric_error is None else metric_error
     return Fit(found, error, metric_error, None, (Step("peel", "peel", reached),), "peel")

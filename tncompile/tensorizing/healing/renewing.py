@@ -56,7 +56,7 @@ def balance(done: Tensorized) -> None:
     """Spread the size of each network evenly over its tensors, in place: the same maps."""
     for placed in done._placed:
         if isinstance(placed.architecture, Model):
-            continue  # its gauge is fixed: nothing can be spread
+            continue  # its gauge is fixed, or was spread by the fit
         network = placed.architecture.network
         values = dict(placed.network.named_parameters())
         if any(parameter.frozen or parameter.complex for parameter in network.parameters):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from tncompile.model import Model
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.rewriting.replacements import Replacement
 
@@ -19,6 +20,9 @@ PAIR_COPIES, SQUARE_COPIES = 4, 8
 """Those of a network of two tensors, which is one decomposition: for each entry of the weight, and
 of a square of its shorter side. A table of 30,000 × 384 takes 361 MiB, where 382 are said."""
 
+
+MIXED_COPIES = 8
+"""Those of a table of mixed dimensions, which is seen, turned, sorted and compared."""
 
 ROOT_COPIES = 5
 """Float64 numbers for each entry of a moment while a fit takes roots: the metric's own copy, the
@@ -46,7 +50,9 @@ def memory_needed(
         own = each.architecture._map
         if len(own.parameters) - len(own.biases) == 2 and weight.dim() == 2:
             entries = max(weight.numel(), numbers)
-            fit = min(fit, PAIR_COPIES * entries + SQUARE_COPIES * min(weight.shape) ** 2)
+            mixed = isinstance(each.architecture, Model) and each.layer.kind == "embedding"
+            copies = MIXED_COPIES if mixed else PAIR_COPIES
+            fit = min(fit, copies * entries + SQUARE_COPIES * min(weight.shape) ** 2)
         known = [name for name in each.layer.names if moments is not None and name in moments]
         if moments is not None and known and each.layer.module is not None:
             sums = moments.layers[moments.aliases.get(known[0], known[0])]

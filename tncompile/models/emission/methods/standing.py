@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tncompile.emission.module.properties import BIAS, without_autocast
-from tncompile.emission.text.writer import docstring, function, string_lines
+from tncompile.emission.text.writer import docstring, function, indented, string_lines
 from tncompile.models.emission.access import Access
 from tncompile.models.graph.forms import Form
 from tncompile.models.graph.interpolated import Interpolated
@@ -49,8 +49,10 @@ def write_layer(form: Form, access: Access, taken: Sequence[str]) -> list[list[s
         shown += [f"rank={form.rank}", f"bias={form.bias is not None}"]
         if "bias" not in taken:
             methods.append(_bias(form, access))
-    text = string_lines(", ".join(shown), indent=8)
-    lines = [f"return {text[0]}"] if len(text) == 1 else ["return (", *text, ")"]
+    text = string_lines(", ".join(shown), indent=8 + len("return "))
+    lines = [f"return {text[0]}"]
+    if len(text) > 1:
+        lines = ["return (", *indented(text), ")"]
     methods.append(function("extra_repr", ["self"], "str", lines))
     return [*methods, FOLD.splitlines()]
 
@@ -86,6 +88,6 @@ def _table(form: Mixed, access: Access) -> list[str]:
         rows = access.tensor(tensor)
         lines += [f"rows = {rows}", f"t.append(torch.cat((rows, rows[-1:].expand({left}, -1))))"]
     places, basis = access.tensor(form.places), access.tensor(form.basis)
-    lines.append(f"return torch.cat(t, 1)[{places}] @ {basis}")
+    lines.append(f"return torch.cat(t, 1).index_select(0, {places}) @ {basis}")
     body = without_autocast(lines, places, True)
     return [*docstring([f"{what}: put together whenever it is read."]), *body]
