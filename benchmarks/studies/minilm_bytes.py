@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     table, clock = Table(), Clock()
-    model, data = table.original.model, calibration()
+    model = table.original.model
     quantized(table, None, "dense, ")
     with clock.running():
         moments = calibrated(chosen.folder)
@@ -42,6 +42,7 @@ def run(arguments: Sequence[str]) -> None:
             found = tncompile.allocate(model, {"params": limit}, moments=moments)
             done = tncompile.tensorize(model, found.rewrite, moments=moments)
             if chosen.refit:
+                data = calibration()
                 done = tncompile.refit(model, done, data, output=output, moments=moments).tensorized
         name = f"factors of {part:.0%}"
         report = done.report

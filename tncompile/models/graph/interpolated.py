@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tncompile.language.typing.model import ModelInput, PlainTensor, ResolvedModel
 from tncompile.language.typing.operations import Entries, Read, Select
 from tncompile.language.typing.values import Value
-from tncompile.models.graph.low_rank import low_rank_network, operands_of, stored_in
+from tncompile.models.graph.low_rank import is_of, low_rank_network, operands_of, stored_in
 from tncompile.network.model import TensorNetwork
 
 
@@ -114,12 +114,8 @@ def _cut(value: Value, start: int, stop: int | None) -> Value | None:
 
 def _fit(model: ResolvedModel, tensors: Sequence[PlainTensor], source: ModelInput) -> bool:
     """Whether these are all tensors of the model, each once, trained but for the integers."""
-    paths = [each.path for each in tensors]
     trained = not any(each.frozen for each in tensors if each.kind != "int")
     columns, order = tensors[0], next(each for each in tensors if each.kind == "int")
     alike = all(each.complex == columns.complex for each in tensors[1:] if each.shape[1:])
     fits = source.shape.sizes[0].value == order.shape[0] and columns.shape[0] <= order.shape[0]
-    known = {each.path for each in model.tensors}
-    return len(set(paths)) == len(paths) and set(paths) == known and not model.parts and (
-        trained and alike and fits and order.init.scheme == "arange"
-    )  # fmt: skip
+    return is_of(model, tensors) and trained and alike and fits and order.init.scheme == "arange"

@@ -40,6 +40,13 @@ def stored_in(value: Value, axes: int, kind: str | None = None) -> PlainTensor |
             return None
 
 
+def is_of(model: ResolvedModel, tensors: Sequence[PlainTensor]) -> bool:
+    """Whether these are all that a model is made of, each once."""
+    paths = [each.path for each in tensors]
+    known = {each.path for each in model.tensors}
+    return len(set(paths)) == len(paths) and set(paths) == known and not model.parts
+
+
 INNER, LEFT, RIGHT = "r", "A", "B"
 """The bond of the network of low rank, and its factors."""
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from tncompile.language.typing.model import ModelInput, PlainTensor, ResolvedModel
 from tncompile.language.typing.operations import Apply, Read
 from tncompile.language.typing.values import Value
-from tncompile.models.graph.low_rank import low_rank_network, operands_of, stored_in
+from tncompile.models.graph.low_rank import is_of, low_rank_network, operands_of, stored_in
 from tncompile.network.model import TensorNetwork
 
 
@@ -120,12 +120,9 @@ def _read(value: Value) -> ModelInput | None:
 def _fits(model: ResolvedModel, form: Mixed) -> bool:
     """Whether these are all tensors of the model, each once, real and trained, of such sizes."""
     trained = (form.base, *form.more, form.basis)
-    paths = [each.path for each in (form.places, *trained)]
     counts = (form.words, *form.counts)
     return (
-        len(set(paths)) == len(paths)
-        and set(paths) == {each.path for each in model.tensors}
-        and not model.parts
+        is_of(model, (form.places, *trained))
         and not any(each.frozen or each.complex or each.kind == "int" for each in trained)
         and form.places.shape == (form.words,)
         and form.places.init.scheme == "arange"

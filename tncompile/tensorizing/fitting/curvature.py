@@ -117,13 +117,7 @@ def curvatures_of_gauge(
     `low_rank` is the network of the two factors, (in, r) and (r, out).
     """
     order, rows, rest = gauge.order, gauge.rows.detach().double(), gauge.rest.detach().double()
-    axes = weight_axes(low_rank)
-    product, axes = product_of(low_rank, axes, {}, rows.device)
-    moments = {
-        root.side: root.moment
-        for root in leg_moments(product, axes, metric, low_rank.target, rows.device)
-    }
-    inputs, outputs = moments.get("in"), moments.get("out")
+    inputs, outputs = _moments(low_rank, metric, rows.device)
     if inputs is not None:
         inputs = inputs[order] if inputs.dim() == 1 else inputs[order][:, order]
     whole = torch.cat([torch.eye(len(rows), dtype=rows.dtype, device=rows.device), rest])
@@ -148,13 +142,7 @@ def curvatures_of_table(
     the first words alone, and a last row for all others. Rows of a table do not meet.
     """
     tables, basis = [each.detach().double() for each in tables], basis.detach().double()
-    axes = weight_axes(low_rank)
-    product, axes = product_of(low_rank, axes, {}, basis.device)
-    moments = {
-        root.side: root.moment
-        for root in leg_moments(product, axes, metric, low_rank.target, basis.device)
-    }
-    often, outputs = moments.get("in"), moments.get("out")
+    often, outputs = _moments(low_rank, metric, basis.device)
     inner = _between(basis.mT, outputs)
     rows = [table[places.clamp(max=len(table) - 1)] for table in tables]
     matrix = outputs is not None and outputs.dim() == 2
@@ -165,6 +153,16 @@ def curvatures_of_table(
         first = last
     own = {0: _between(torch.cat(rows, 1), often), 1: outputs if matrix else None}
     return *found, _sided(basis, own)
+
+
+def _moments(
+    low_rank: TensorNetwork, metric: Metric, device: torch.device
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """The damped moments of the inputs and of the outputs of a network of two factors."""
+    product, axes = product_of(low_rank, weight_axes(low_rank), {}, device)
+    roots = leg_moments(product, axes, metric, low_rank.target, device)
+    moments = {root.side: root.moment for root in roots}
+    return moments.get("in"), moments.get("out")
 
 
 def _sided(tensor: torch.Tensor, sides: Mapping[int, torch.Tensor | None]) -> Curvature:
