@@ -82,11 +82,11 @@ def choose(
         if choice.budget is not None:
             _require_within(made, choice.budget, weight.numel())
         return made, choice.fit(made, weight)
-    lists = any(p.name in names and p.type.startswith("int[") for p in block.parameters)
-    if block.kind == "model" and lists:
-        raise ValueError(
-            f"the ranks of {block.name} are not all alike: give them, or let `allocate` choose"
-        )
+    if block.kind == "model":
+        if {p.name for p in block.parameters} >= {"counts", "ranks"}:
+            return _by_frequency(block, arguments, weight, choice)
+        if any(p.name in names and p.type.startswith("int[") for p in block.parameters):
+            raise ValueError(f"the ranks of {block.name} are not all alike: give them")
     ranked = _Ranked(block, arguments, names)
     if choice.budget is not None:
         made = ranked.made(_within(ranked, choice.budget, weight.numel()))
@@ -276,6 +276,36 @@ def _by_singular_values(
         else:
             low = middle + 1
     return best
+
+
+def _by_frequency(
+    block: Block, arguments: Mapping[str, object], weight: torch.Tensor, choice: Choice
+) -> tuple[Architecture, Fit]:
+    """A table whose groups of words and their ranks are chosen together, as `allocate` does."""
+    from tncompile.tensorizing.fitting.grouping import mixed_forms
+    from tncompile.tensorizing.fitting.mixing import seen_table
+    from tncompile.tensorizing.fitting.products.posing import whole_metric
+
+    if "counts" in arguments:
+        raise ValueError(f"counts and ranks of {block.name} are chosen together: give both or none")
+    smallest = block.instantiate(**arguments, counts=[1], ranks=[1, 2])._map
+    seen = seen_table(smallest, weight, whole_metric(choice.metric, choice.inputs)).seen
+    whole = float(seen.square().sum())
+    for form in list(mixed_forms(seen, 1, 1))[:: 1 if choice.budget is None else -1]:
+        if choice.budget is not None:
+            fits = form.parameters <= choice.budget * weight.numel()
+        else:
+            assert choice.tolerance is not None
+            fits = form.error <= choice.tolerance**2 * whole
+        if fits and form.parameters < weight.numel():
+            ranks = {"counts": list(form.counts), "ranks": list(form.ranks)}
+            made = block.instantiate(**arguments, **ranks)
+            return made, choice.fit(made, weight)
+    if choice.budget is not None:
+        raise ValueError(f"no {block.name} has so few parameters: {choice.budget:g} of the table's")
+    raise ValueError(
+        f"no {block.name} of fewer parameters than the weight has an error of {choice.tolerance:g}"
+    )
 
 
 SPLITS = 6

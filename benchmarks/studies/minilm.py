@@ -252,12 +252,14 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--minutes", type=float, default=15.0, help="of distillation, 0 for none")
     parser.add_argument("--rate", type=float, default=0.002, help="of distillation")
     parser.add_argument(
-        "--candidates", default="Interpolative", help="blocks that layers may become, with commas"
+        "--candidates",
+        default="Interpolative,MixedEmbedding",
+        help="blocks that layers may become, with commas",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where moments and checkpoints are kept")
     parser.add_argument(
-        "--share", type=float, default=0.8, help="what the table keeps, in parts of the budget"
+        "--share", type=float, default=0.7, help="what the table keeps, in parts of the budget"
     )
     parser.add_argument("--refit", type=float, default=1.0, help="texts, in parts of CALIBRATION")
     parser.add_argument("--rows", choices=("ours", "baselines", "both"), default="both")

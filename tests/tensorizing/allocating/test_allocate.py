@@ -255,3 +255,40 @@ def test_hull_and_threshold_by_hand() -> None:
     assert sum(o.error for o in chosen) == 2.5
     assert best([steep, flat], 100)[0][0].error == 0
     assert [o.cost for o in best([steep], 2.5)[0]] == [2]  # what is left is spent off the hull
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("blocks", [None, ("LowRank", "MPO"), ("TuckerConv", "Interpolative")])
+def test_layers_that_the_output_does_not_depend_on(
+    place: int, blocks: tuple[str, ...] | None
+) -> None:
+    """What comes in is zero throughout: all entries count alike in fits, none in the choice."""
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 8, 3)
+            self.next = nn.Conv2d(8, 24, 3)
+            self.up = nn.Linear(24, 40)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x).relu() * (0.0 if place == 0 else 1.0)
+            x = self.next(x).relu().mean((2, 3)) * (0.0 if place == 1 else 1.0)
+            found: torch.Tensor = self.up(x)
+            return found
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, data = Gated().eval(), [torch.randn(8, 3, 9, 9)]
+    moments = tncompile.calibrate(model, data)
+    some = {} if blocks is None else {"candidates": blocks}
+    found = tncompile.allocate(model, 0.9, moments=moments, multiple=1, **some)  # type: ignore[arg-type]
+    silent = ("next", "up")[place]
+    (row,) = (each for each in found.layers if each.name == silent)
+    assert row.block is not None
+    assert row.error == 0
+    done = tncompile.tensorize(model, found.rewrite, moments=moments)
+    again = tncompile.refit(model, done, data, moments=moments)
+    with torch.no_grad():
+        assert torch.allclose(done.model(data[0]), model(data[0]), atol=1e-6)
+        assert torch.allclose(again.model(data[0]), model(data[0]), atol=1e-6)

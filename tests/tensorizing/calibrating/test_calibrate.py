@@ -307,3 +307,17 @@ def test_memory_is_what_is_kept(layer: nn.Module) -> None:
     kept = sum(each.nbytes for each in (sums.inputs, sums.outputs, sums.rows))
     largest = max(each.numel() for each in (sums.inputs, sums.outputs) if each.dim() == 2)
     assert Moments.bytes_needed(layer) == kept + 4 * largest
+
+
+def test_what_has_no_gradients_is_said() -> None:
+    class Inside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.up(x).exp()
+            return found.exp().mul_(found.add_(1))
+
+    with pytest.raises(ValueError, match="the gradients of the output cannot be computed: one of"):
+        calibrate(Inside(), [torch.ones(2, 3)])

@@ -217,3 +217,29 @@ def test_moments_of_axes_that_are_refused() -> None:
         arch.fit(weight, metric=Metric(axes=axes[::-1]))
     with pytest.raises(ValueError, match="of `inputs`, or of their `axes`, not both"):
         Metric(torch.ones(12), axes=axes)
+
+
+def test_what_is_too_large_to_be_doubled_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A core times itself has the square of its numbers: elsewhere the same is found without."""
+    from tncompile.tensorizing.fitting.refining import als
+
+    conv = tncompile.load("std/convolution.tn").instantiate(
+        "Tucker2Conv", in_channels=6, out_channels=5, kernel_size=[2], in_rank=3, out_rank=4
+    )
+    weight, metric = random_weight(5, 6, 2), Metric(moment(12, 1), moment(5, 2))
+    doubled: list[int] = []
+    plain = als.Sweeps._doubled
+
+    def counted(self: als.Sweeps, place: int, tensor: torch.Tensor) -> torch.Tensor:
+        found = plain(self, place, tensor)
+        doubled.append(found.numel())
+        return found
+
+    monkeypatch.setattr(als.Sweeps, "_doubled", counted)
+    near = conv.fit(weight, metric=metric)
+    assert max(doubled) >= 12**2
+    doubled.clear()
+    monkeypatch.setattr(als, "MOST_ENTRIES", 100)
+    fit = conv.fit(weight, metric=metric)
+    assert all(size <= 100 for size in doubled)
+    assert fit.metric_error == pytest.approx(near.metric_error, rel=1e-3)

@@ -162,7 +162,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(tncompile.CompileError, match="more numbers than there are features"):
         made([20], [2, 9])
     layer = torch.nn.Embedding(WORDS, FEATURES)
-    with pytest.raises(ValueError, match="the ranks of MixedEmbedding are not all alike"):
+    with pytest.raises(ValueError, match="counts and ranks of MixedEmbedding are chosen"):
         tncompile.from_embedding(layer, "MixedEmbedding", counts=[20], budget=0.3)
     with pytest.raises(tncompile.CompileError, match="counts"):
         tncompile.from_embedding(layer, "MixedEmbedding")

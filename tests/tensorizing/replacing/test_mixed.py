@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import tncompile
-from tests.tensorizing.allocating.test_tables import BOTH, WIDTH, WORDS, Bag, batches
+from tests.tensorizing.fitting.test_grouping import BOTH, WIDTH, WORDS, Bag, batches
 from tncompile.tensorizing.healing.distilling.coordinates import coordinates_of
 from tncompile.tensorizing.healing.distilling.stepping import trained
 from tncompile.tensorizing.replacing.tensorized import Tensorized
@@ -52,7 +52,7 @@ def test_a_folder_loads_in_a_fresh_process(done: Tensorized, tmp_path: Path) -> 
     torch.save(ids, tmp_path / "x")
     script = f"""
 import torch, tncompile
-from tests.tensorizing.allocating.test_tables import Bag
+from tests.tensorizing.fitting.test_grouping import Bag
 x = torch.load({str(tmp_path / "x")!r})
 torch.save(tncompile.load_model({str(folder)!r}, model=Bag())(x), {str(tmp_path / "y")!r})
 """

@@ -96,6 +96,23 @@ MODELS: dict[str, tuple[str, Callable[[], Any], str]] = {
         ),
         'embedding "shared" -> TTEmbedding(ranks = 3) linear "*" -> LowRank(rank = 4)',
     ),
+    "Pegasus": (  # a table under three names, with a row of padding
+        "AutoModelForSeq2SeqLM",
+        lambda: transformers.PegasusForConditionalGeneration(
+            transformers.PegasusConfig(
+                vocab_size=60,
+                d_model=16,
+                encoder_layers=1,
+                decoder_layers=1,
+                encoder_attention_heads=2,
+                decoder_attention_heads=2,
+                encoder_ffn_dim=24,
+                decoder_ffn_dim=24,
+                max_position_embeddings=32,
+            )
+        ),
+        'embedding "*.shared" -> TTEmbedding(ranks = 3) linear "*_proj" -> LowRank(rank = 4)',
+    ),
 }
 
 
@@ -177,6 +194,23 @@ def test_the_base_of_a_model_with_a_head_and_the_reverse(name: str, tmp_path: Pa
     inner = getattr(headed, model.base_model_prefix)
     with torch.no_grad():
         assert torch.equal(inner(input_ids=ids)[0], own(input_ids=ids)[0])
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["networks", "dense"])
+@pytest.mark.parametrize("name", ["T5", "Pegasus"])
+def test_tied_tables_of_integers(name: str, whole: bool, tmp_path: Path) -> None:
+    auto, _, lines = MODELS[name]
+    model = made(name)
+    small = tncompile.quantize(model if whole else tensorized(model, lines), "int8")
+    small.save(tmp_path / "small")
+    read, told = getattr(transformers, auto).from_pretrained(
+        tmp_path / "small", output_loading_info=True
+    )
+    assert not any(told[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert torch.equal(run(read), run(small.model))
+    read.save_pretrained(tmp_path / "again")
+    again = getattr(transformers, auto).from_pretrained(tmp_path / "again")
+    assert torch.equal(run(again), run(small.model))
 
 
 def test_dtypes_are_kept_and_may_be_asked_for(tmp_path: Path) -> None:

@@ -50,7 +50,10 @@ def seen_kernel(weight: torch.Tensor, metric: Metric | None) -> torch.Tensor:
         if wide.dim() == 1:
             seen = (seen.movedim(axis, -1) * wide.sqrt()).movedim(-1, axis)
             continue
-        root = torch.linalg.cholesky(wide)
+        size = float(wide.diagonal().mean())
+        if size < torch.finfo(wide.dtype).tiny:
+            return torch.zeros_like(seen)  # nothing comes in, or nothing is heard
+        root = torch.linalg.cholesky(wide / size) * math.sqrt(size)
         seen = torch.tensordot(seen, root, dims=([axis], [0])).movedim(-1, axis)
     return seen
 
@@ -66,7 +69,8 @@ def _partial(inputs: torch.Tensor | None, shape: Sequence[int]) -> tuple[torch.T
         before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         split = inputs.reshape(before, size, after, before, size, after)
         found.append(torch.einsum("aibajb->ij", split))
-    return (found[0], *(each / each.trace() for each in found[1:]))
+    total = found[0].trace()  # that of all
+    return (found[0], *(each / total if total else each for each in found[1:]))
 
 
 def boxes(kernel: torch.Tensor) -> torch.Tensor:

@@ -13,11 +13,11 @@ from tncompile.tensorizing.allocating.budgets import Unit, least_rank
 from tncompile.tensorizing.allocating.kernels import forms, seen_kernel
 from tncompile.tensorizing.allocating.options import Option
 from tncompile.tensorizing.allocating.spectra import seen_weight, tails
-from tncompile.tensorizing.allocating.tables import mixed_forms
 from tncompile.tensorizing.calibrating.layers import Layer, layers_of
 from tncompile.tensorizing.calibrating.model_moments import Moments
 from tncompile.tensorizing.calibrating.sharing import shared_sums
 from tncompile.tensorizing.calibrating.sums import LayerSums
+from tncompile.tensorizing.fitting.grouping import mixed_forms
 from tncompile.tensorizing.fitting.interpolating import numbers_of
 from tncompile.tensorizing.moments import Metric
 
@@ -155,6 +155,8 @@ def subjects_of(
             rows = float(sums.rows.sum()) / moments.samples
             if layer.kind == "embedding":  # columns count alike, as much together as they do
                 scale = float(sums.squares) / moments.samples / layer.outputs
+            elif sums.silent:
+                scale = 0.0
         elif moments is None:
             size = float(weight.detach().double().square().sum())
             scale = 1 / size if size else 1.0

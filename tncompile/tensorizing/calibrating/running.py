@@ -215,7 +215,14 @@ def one_batch(
         if found.requires_grad:
             generator = torch.Generator().manual_seed(drawn)
             signs = torch.randint(0, 2, found.shape, generator=generator).to(found) * 2 - 1
-            torch.autograd.grad(found, anchor, signs, allow_unused=True)
+            try:
+                torch.autograd.grad(found, anchor, signs, allow_unused=True)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # what torch says of operations without a gradient
+                lines = str(error).strip().splitlines()
+                words = f"the gradients of the output cannot be computed: {lines[0]}"
+                raise ValueError(words) from error
     sums.require_finite()
     sums.batches += 1
     sums.data = together(sums.data, drawn)

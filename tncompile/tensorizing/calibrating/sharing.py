@@ -55,7 +55,7 @@ def _turned(sums: LayerSums, kind: str) -> LayerSums | None:
 
     if (given.kind, kind) == ("linear", "embedding"):
         heard = sums.heard
-        part = heard / heard.sum()
+        part = heard / heard.sum() if heard.any() else heard
         size = sums.inputs.trace()
         rows = part.to(sums.rows) * sums.rows
         table = layer("embedding")

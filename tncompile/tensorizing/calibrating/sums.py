@@ -45,14 +45,24 @@ class LayerSums:
         """Σ |g|²."""
         return self.heard.sum()
 
+    @property
+    def silent(self) -> bool:
+        """Whether the output does not depend on the weight: nothing comes in, or is heard."""
+        return not all(bool(each.any()) for each in (self.outputs, *(self.axes or (self.inputs,))))
+
     def metric(
         self, samples: int, rows: Literal["frequency", "gradients"], damping: float
     ) -> Metric:
-        """What an error of the weight counts, with so many samples; see `Moments.metric`."""
+        """What an error of the weight counts, with so many samples; see `Moments.metric`.
+
+        All entries count alike where the output does not depend on them.
+        """
         import torch
 
         if self.layer.kind == "embedding" and rows == "frequency":
-            return Metric(self.rows / self.rows.sum(), None, damping)
+            return Metric(self.rows / self.rows.sum() if self.rows.any() else None, None, damping)
+        if self.silent:
+            return Metric(None, None, damping)
         outputs, whole = self.outputs / samples, self.squares
         if self.layer.groups > 1 and outputs.dim() == 2:
             group = torch.arange(self.layer.groups, device=outputs.device)

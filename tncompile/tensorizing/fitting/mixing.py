@@ -10,6 +10,7 @@ Embeddings", 2019, have a basis for each).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,45 @@ def _parted(
     return turned[:, rest:].flip(1), turned[:, :rest]
 
 
+@dataclass(frozen=True)
+class SeenTable:
+    """A table (words, features) in float64, and in a metric.
+
+    `right` is the root of the moment of outputs (features, features), or None; `often` what each
+    row counts (words,); `seen` the rows times both.
+    """
+
+    dense: torch.Tensor
+    right: torch.Tensor | None
+    often: torch.Tensor
+    seen: torch.Tensor
+
+
+def seen_table(network: TensorNetwork, weight: torch.Tensor, metric: Metric | None) -> SeenTable:
+    """A table (words, features) as the metric of a network sees it.
+
+    Raises ValueError for a metric whose `inputs` are no vector, and what fits of networks raise.
+    """
+    posing, axes = posed(network, weight, {})
+    product = posing.product
+    del posing  # and its copy of the weight
+    dense = weight.detach().double()
+    right, often = None, dense.new_ones(len(dense))
+    if metric is not None:
+        for root in leg_moments(product, axes, metric, network.target, dense.device):
+            if root.side == "out":
+                right = root.matrix.diag() if root.moment.dim() == 1 else root.matrix
+            elif root.moment.dim() == 1:
+                often = root.moment
+            else:
+                raise ValueError(
+                    f"`inputs` of the metric of {network.target} are {len(dense)} numbers, how"
+                    " often each row is read"
+                )
+    seen = often.sqrt().unsqueeze(1) * (dense if right is None else dense @ right)
+    return SeenTable(dense, right, often, seen)
+
+
 def fit_mixed(
     network: TensorNetwork,
     form: Mixed,
@@ -89,36 +129,18 @@ def fit_mixed(
     check_options(effort, seed, tolerance)
     if progress is not None:
         progress(0, 1)
-    posing, axes = posed(network, weight, {})
-    product = posing.product
-    del posing  # and its copy of the weight
     metric = whole_metric(metric, inputs)
-    dense = weight.detach().double().reshape(form.words, form.features)
-    heard, often = None, dense.new_ones(form.words)
-    if metric is not None:
-        for root in leg_moments(product, axes, metric, network.target, dense.device):
-            if root.side == "out":
-                heard = root
-            elif root.moment.dim() == 1:
-                often = root.moment
-            else:
-                raise ValueError(
-                    f"`inputs` of the metric of {network.target} are {form.words} numbers, how"
-                    " often each row is read"
-                )
-    turned = dense
-    if heard is not None:
-        right = heard.matrix.diag() if heard.moment.dim() == 1 else heard.matrix
-        turned = dense @ right
-    seen = often.sqrt().unsqueeze(1) * turned
+    table = seen_table(network, weight, metric)
+    dense, right, often, seen = table.dense, table.right, table.often, table.seen
+    turned = dense if right is None else dense @ right
     order = sorted_rows(seen)
     ends = (form.words, *form.counts, 0)
     groups = (seen[order[few:many]] for many, few in pairwise(ends))
     vectors, _ = nested([each.mT @ each for each in groups], form.ranks)
     whole = float(seen.norm())
-    del seen
+    del seen, table
     rows, basis = (turned @ vectors)[order], vectors.mT
-    if heard is not None:
+    if right is not None:
         basis = torch.linalg.solve(right, basis, left=False)
     for count, rank in zip(form.counts, form.ranks, strict=False):
         rows[count:, rank:] = 0
@@ -127,7 +149,7 @@ def fit_mixed(
     error = float(lost.norm()) / size if size else 0.0
     metric_error = None
     if metric is not None:
-        lost = (lost if heard is None else lost @ right).mul_(often.sqrt().unsqueeze(1))
+        lost = (lost if right is None else lost @ right).mul_(often.sqrt().unsqueeze(1))
         metric_error = float(lost.norm()) / whole if whole else 0.0
     scale = (basis.norm(dim=1) / rows.norm(dim=0)).sqrt()  # both ends of a bond are as large
     scale = torch.where(scale.isfinite() & (scale > 0), scale, 1.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from re import escape
 from typing import Any
 
+import torch
 from torch import nn
 
 from tncompile.tensorizing.originals.pretrained import CONFIG, INDEX, METHOD, WEIGHTS
@@ -119,10 +120,10 @@ def _parts(file: Path) -> Iterator[str]:
 
 
 def settle_ties(model: nn.Module) -> None:
-    """Let a model of transformers know which of its ties are still pairs of parameters.
+    """Let a model of transformers know which of its ties are still pairs of tensors.
 
     It ties by names: those that stand for a network are taken out, and those of a network that
-    several names of a model lead to are put in.
+    several names of a model lead to are put in, its buffers too: integers, a row of padding.
     """
     for _, submodel in model.named_modules():
         tied = getattr(submodel, "all_tied_weights_keys", None)
@@ -132,17 +133,18 @@ def settle_ties(model: nn.Module) -> None:
         if not all(key in named and other in named for key, other in tied.items()):
             kept = {key: other for key, other in tied.items() if {key, other} <= named.keys()}
             kept |= _pairs(named.items(), kept)
-            vars(submodel)["all_tied_weights_keys"] = kept
-            patterns = {f"{escape(key)}$": f"{escape(other)}$" for key, other in kept.items()}
-            vars(submodel)["_tied_weights_keys"] = patterns
+            vars(submodel)["all_tied_weights_keys"] = kept  # reading takes none but parameters
+            known = kept | _pairs(submodel.named_buffers(remove_duplicate=False), kept)
+            patterns = {f"{escape(key)}$": f"{escape(other)}$" for key, other in known.items()}
+            vars(submodel)["_tied_weights_keys"] = patterns  # writing, whatever has two names
 
 
-def _pairs(named: Iterable[tuple[str, nn.Parameter]], kept: Mapping[str, str]) -> dict[str, str]:
-    """Later names of parameters, and the first one of each."""
+def _pairs(named: Iterable[tuple[str, torch.Tensor]], kept: Mapping[str, str]) -> dict[str, str]:
+    """Later names of tensors, and the first one of each."""
     first: dict[int, str] = {}
     found: dict[str, str] = {}
-    for name, parameter in named:
-        known = first.setdefault(id(parameter), name)
+    for name, tensor in named:
+        known = first.setdefault(id(tensor), name)
         if known != name and name not in kept and known not in kept:
             found[name] = known
     return found

@@ -85,6 +85,12 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
         with _plainly():
             given = self.quantization_config
             place_networks(model, given.networks, most, given.quantized, given.planned_for)
+        # One network may be a part of several modules. Only in models that are not its own does
+        # transformers look for such parts; elsewhere it takes their buffers for missing.
+        vars(model)["is_custom_code"] = _always
+
+    def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: object) -> None:
+        vars(model).pop("is_custom_code", None)
 
     def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype that is asked for, as it is."""
@@ -113,6 +119,10 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
     def is_trainable(self) -> bool:
         """Whether it can be trained."""
         return True
+
+
+def _always() -> bool:
+    return True
 
 
 def register() -> None:

@@ -11,6 +11,7 @@ that others carry too are batches. A proximal term keeps singular systems solvab
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ from tncompile.tensorizing.fitting.refining.systems import (
 
 PER_ENTRY = 50
 """How many multiply-adds an entry of the largest tensor counts as: it is written and read."""
+
+MOST_ENTRIES = 2**26
+"""Entries that a tensor of doubled factors has at most, 0.5 GB: a core of 280 × 136 × 2 times
+itself has 2³⁰. Beyond that environments are of both copies one by one."""
 
 ROUGH = 1e-6
 """What is added to the diagonal of a preconditioner, in units of its mean."""
@@ -240,7 +245,11 @@ class Sweeps:
             price = alone if two is None else two.multiply_adds + PER_ENTRY * two.largest
             return one.multiply_adds + price
 
-        return min(found, key=cost)
+        leaf = max(math.prod(self._sizes[leg] for leg in legs) for legs in doubles.values())
+        small = [
+            each for each in found if each[2] is None or max(leaf, each[2].largest) <= MOST_ENTRIES
+        ]
+        return min(small, key=cost)
 
     def _far(self, place: int) -> Grams:
         """The normal matrices from both copies of all other factors."""

@@ -10,7 +10,7 @@ import tncompile
 from tests.tensorizing.networks import random_weight
 from tncompile import Metric, Moments, allocate, calibrate, tensorize
 from tncompile.tensorizing.allocating.spectra import seen_weight
-from tncompile.tensorizing.allocating.tables import mixed_forms
+from tncompile.tensorizing.fitting.grouping import mixed_forms
 
 WORDS, WIDTH = 400, 24
 BOTH = ("LowRank", "MixedEmbedding")
@@ -80,6 +80,50 @@ def test_predicted_errors_are_those_of_fits(given: str) -> None:
         assert form.error == pytest.approx(reached**2 * whole, rel=1e-6)
         numbers = sum(each.numel() for key, each in fit.state_dict.items() if key != "places")
         assert form.parameters == numbers
+
+
+def test_a_budget_or_a_tolerance_chooses_groups_and_ranks() -> None:
+    layer = nn.Embedding(WORDS, WIDTH).double()
+    with torch.no_grad():
+        layer.weight.copy_(table())
+    metric = Metric(inputs=1 / torch.arange(1, WORDS + 1, dtype=torch.float64))
+
+    def numbers(module: nn.Module) -> int:
+        return sum(each.numel() for each in module.parameters())
+
+    def error(module: nn.Module) -> float:
+        lost = seen_weight((module.weight - layer.weight).detach().mT, metric)  # type: ignore[operator]
+        return float(lost.norm() / seen_weight(layer.weight.detach().mT, metric).norm())
+
+    def chosen(**asked: float) -> nn.Module:
+        return tncompile.from_embedding(layer, "MixedEmbedding", metric=metric, **asked)
+
+    half = chosen(budget=0.5)
+    assert 0.47 < numbers(half) / layer.weight.numel() <= 0.5
+    low = tncompile.from_embedding(
+        layer, "TTEmbedding", rows=[WORDS], columns=[1, WIDTH], metric=metric, budget=0.5
+    )
+    assert error(half) < 0.8 * error(low)
+    near = chosen(tolerance=1.01 * error(half))
+    assert error(near) <= 1.01 * error(half)
+    assert numbers(near) <= numbers(half)
+    assert (
+        numbers(chosen(budget=0.3)) < numbers(half) < numbers(chosen(tolerance=0.5 * error(half)))
+    )
+    with pytest.raises(ValueError, match="no MixedEmbedding has so few parameters: 0"):
+        chosen(budget=0.01)
+    with pytest.raises(ValueError, match="has an error of 1e-09"):
+        chosen(tolerance=1e-9)
+
+
+def test_rare_words_keep_some() -> None:
+    """However steep their frequencies are: most that low rank would give them."""
+    often = torch.arange(1, WORDS + 1, dtype=torch.float64) ** -3
+    found = list(mixed_forms(seen_weight(table().mT, Metric(inputs=often)).mT, 1, 1))
+    assert len(found) > 5
+    for form in found:
+        assert 0.6 * form.parameters / WORDS <= form.ranks[0] < form.ranks[1]
+    assert any(form.ranks[0] < 0.7 * form.parameters / WORDS for form in found)
 
 
 def test_nearer_than_low_rank_of_as_many_numbers(model: Bag, moments: Moments) -> None:

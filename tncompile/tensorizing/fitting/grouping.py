@@ -3,6 +3,9 @@
 Rows are sorted by what they count, and cut in two or three groups. With one threshold on what a
 number of a row gains, s² of the group for each of its rows, every choice of groups has its ranks.
 Those are offered that none with fewer numbers is as near as; their errors are those of fits.
+
+Squared errors give next to nothing to rare words, which are lost then: so each keeps at least half
+of the numbers that all would have in a table of low rank as large.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ HALVINGS = 10, 4
 """A group may end at a half, a fourth, … of all words; of wide tables at fewer."""
 
 LEAST_WORDS = 8
+
+RARE = 0.6
+"""The numbers of a rare word are at least this part of those of any word at low rank."""
 
 SIZES = 64, 16
 """How many sizes are offered, in about equal steps; of wide tables fewer."""
@@ -116,20 +122,24 @@ def _chosen(
 
     The squared error is that of subspaces that are not nested: a little less.
     """
-    lost, ranks = 0.0, []
-    for a, b in list(pairwise(groups))[::-1]:
-        spectrum = spectra[a, b]
-        above = int((spectrum > threshold * (b - a)).sum())
-        rank = min(len(spectrum), max(least, -(-above // multiple) * multiple))
-        lost += float(spectrum[rank:].sum())
-        ranks.append(rank)
+    features = len(next(iter(spectra.values())))
+    parts, counts = list(pairwise(groups))[::-1], groups[-2:0:-1]
+    ranks = []
+    for a, b in parts:
+        above = int((spectra[a, b] > threshold * (b - a)).sum())
+        ranks.append(min(features, max(least, -(-above // multiple) * multiple)))
     if any(more <= few for few, more in pairwise(ranks)):
         return None
-    numbers = _numbers(groups[-1], len(spectrum), groups[-2:0:-1], tuple(ranks))
+    words = groups[-1]
+    while ranks[0] < RARE * (numbers := _numbers(words, features, counts, ranks)) / words:
+        ranks[0] += multiple
+        if ranks[0] >= ranks[1]:
+            return None
+    lost = sum(float(spectra[part][rank:].sum()) for part, rank in zip(parts, ranks, strict=True))
     return numbers, lost, groups, tuple(ranks)
 
 
-def _numbers(words: int, features: int, counts: Groups, ranks: Ranks) -> int:
+def _numbers(words: int, features: int, counts: Groups, ranks: Sequence[int]) -> int:
     """How many numbers such a table has."""
     more = zip(counts, pairwise(ranks), strict=True)
     rows = sum((count + 1) * (high - low) for count, (low, high) in more)
