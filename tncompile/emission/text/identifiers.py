@@ -18,10 +18,12 @@ _MODULE_ATTRIBUTES = """
     register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
     register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
-    set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu
-    zero_grad"""
+    set_extra_state set_submodule share_memory smart_apply state_dict to to_empty train training
+    type xpu zero_grad"""
 MODULE_ATTRIBUTES = frozenset(_MODULE_ATTRIBUTES.split())
-"""What `nn.Module` calls its own attributes: tensors of these names are kept out of their way."""
+"""What `nn.Module` calls its own attributes: tensors of these names are kept out of their way.
+
+`smart_apply` is what transformers adds to it, and calls on all parts of a model that it loads."""
 
 OWN_ATTRIBUTES = frozenset(
     {"reset_parameters", "fold", "step", "batch_invariant", "unshard", "reshard"}
