@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,8 +83,9 @@ def choose(
             _require_within(made, choice.budget, weight.numel())
         return made, choice.fit(made, weight)
     if block.kind == "model":
-        if {p.name for p in block.parameters} >= {"counts", "ranks"}:
-            return _by_frequency(block, arguments, weight, choice)
+        found = _by_frequency(block, arguments, weight, choice)
+        if found is not None:
+            return found
         if any(p.name in names and p.type.startswith("int[") for p in block.parameters):
             raise ValueError(f"the ranks of {block.name} are not all alike: give them")
     ranked = _Ranked(block, arguments, names)
@@ -280,32 +281,68 @@ def _by_singular_values(
 
 def _by_frequency(
     block: Block, arguments: Mapping[str, object], weight: torch.Tensor, choice: Choice
-) -> tuple[Architecture, Fit]:
-    """A table whose groups of words and their ranks are chosen together, as `allocate` does."""
+) -> tuple[Architecture, Fit] | None:
+    """A table whose groups of words and their ranks are chosen together, as `allocate` does.
+
+    None for a block of another form than `MixedEmbedding`.
+    """
+    from tncompile.model import Model
+    from tncompile.models.graph.mixed import Mixed
+    from tncompile.tensorizing.fitting.fit import check_options
     from tncompile.tensorizing.fitting.grouping import mixed_forms
     from tncompile.tensorizing.fitting.mixing import seen_table
     from tncompile.tensorizing.fitting.products.posing import whole_metric
 
+    lists = {p.name for p in block.parameters if p.type.startswith("int[")}
+    if not lists >= {"counts", "ranks"} or "ranks" in arguments:
+        return None
     if "counts" in arguments:
         raise ValueError(f"counts and ranks of {block.name} are chosen together: give both or none")
-    smallest = block.instantiate(**arguments, counts=[1], ranks=[1, 2])._map
-    seen = seen_table(smallest, weight, whole_metric(choice.metric, choice.inputs)).seen
+    check_options(choice.effort, choice.seed, choice.tolerance)
+    words, features = weight.shape
+    if words < 2 or features < 2:
+        raise ValueError(f"a table of {words} × {features} has no groups of words")
+    made = _made(block, arguments, [1], [1, 2])
+    if not isinstance(made, Model) or not isinstance(made._form, Mixed):
+        return None
+    seen = seen_table(made._map, weight, whole_metric(choice.metric, choice.inputs)).seen
+    forms = [form for form in mixed_forms(seen, 1, 1) if form.parameters < weight.numel()]
+    if not forms:
+        raise ValueError(
+            f"no groups of words gain anything in this table of {words} × {features}: give counts"
+            f" and ranks of {block.name}"
+        )
     whole = float(seen.square().sum())
-    for form in list(mixed_forms(seen, 1, 1))[:: 1 if choice.budget is None else -1]:
+    for form in forms if choice.budget is None else forms[::-1]:
         if choice.budget is not None:
             fits = form.parameters <= choice.budget * weight.numel()
         else:
             assert choice.tolerance is not None
             fits = form.error <= choice.tolerance**2 * whole
-        if fits and form.parameters < weight.numel():
-            ranks = {"counts": list(form.counts), "ranks": list(form.ranks)}
-            made = block.instantiate(**arguments, **ranks)
-            return made, choice.fit(made, weight)
+        known = _made(block, arguments, form.counts, form.ranks) if fits else None
+        if known is not None:
+            return known, choice.fit(known, weight)
     if choice.budget is not None:
-        raise ValueError(f"no {block.name} has so few parameters: {choice.budget:g} of the table's")
+        least = forms[0].parameters / weight.numel()
+        raise ValueError(
+            f"the smallest {block.name} of this table has {least:.3g} of its parameters, not"
+            f" {choice.budget:g}"
+        )
     raise ValueError(
         f"no {block.name} of fewer parameters than the weight has an error of {choice.tolerance:g}"
     )
+
+
+def _made(
+    block: Block, arguments: Mapping[str, object], counts: Sequence[int], ranks: Sequence[int]
+) -> Architecture | None:
+    """The block with these groups; None where it refuses them."""
+    from tncompile.language.diagnostics.errors import CompileError
+
+    try:
+        return block.instantiate(**arguments, counts=list(counts), ranks=list(ranks))
+    except CompileError:
+        return None
 
 
 SPLITS = 6

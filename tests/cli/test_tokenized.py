@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
 import tncompile
 from tncompile.cli.application import run
-
-transformers: Any = pytest.importorskip("transformers", minversion="5.0")
 
 WORDS = ["[PAD]", "[UNK]", "the", "bond", "of", "a", "train", "is", "wide", "narrow", "leg"]
 

@@ -13,7 +13,8 @@ from tncompile.tensorizing.allocating.spectra import seen_weight
 from tncompile.tensorizing.fitting.grouping import mixed_forms
 
 WORDS, WIDTH = 400, 24
-BOTH = ("LowRank", "MixedEmbedding")
+MIXED = "MixedEmbedding"
+BOTH = ("LowRank", MIXED)
 
 
 def table() -> torch.Tensor:
@@ -110,7 +111,7 @@ def test_a_budget_or_a_tolerance_chooses_groups_and_ranks() -> None:
     assert (
         numbers(chosen(budget=0.3)) < numbers(half) < numbers(chosen(tolerance=0.5 * error(half)))
     )
-    with pytest.raises(ValueError, match="no MixedEmbedding has so few parameters: 0"):
+    with pytest.raises(ValueError, match="the smallest MixedEmbedding of this table has"):
         chosen(budget=0.01)
     with pytest.raises(ValueError, match="has an error of 1e-09"):
         chosen(tolerance=1e-9)
@@ -122,8 +123,8 @@ def test_rare_words_keep_some() -> None:
     found = list(mixed_forms(seen_weight(table().mT, Metric(inputs=often)).mT, 1, 1))
     assert len(found) > 5
     for form in found:
-        assert 0.6 * form.parameters / WORDS <= form.ranks[0] < form.ranks[1]
-    assert any(form.ranks[0] < 0.7 * form.parameters / WORDS for form in found)
+        assert 0.6 * form.parameters / (WORDS + WIDTH) <= form.ranks[0] < form.ranks[1]
+    assert any(form.ranks[0] < 0.7 * form.parameters / (WORDS + WIDTH) for form in found)
 
 
 def test_nearer_than_low_rank_of_as_many_numbers(model: Bag, moments: Moments) -> None:
@@ -142,6 +143,30 @@ def test_nearer_than_low_rank_of_as_many_numbers(model: Bag, moments: Moments) -
         assert float((done.model(ids) - due).norm()) < float((twin.model(ids) - due).norm())
     assert "MixedEmbedding" in found.text()
     assert ", " in found.layers[0].rank
+
+
+@pytest.mark.parametrize("features", [64, 84])
+def test_tables_of_few_words_are_nearer_than_low_rank(features: int) -> None:
+    layer = nn.Embedding(128, features).double()
+    with torch.no_grad():
+        layer.weight.copy_(random_weight(128, features) / torch.arange(1, 129).unsqueeze(1))
+    errors = {}
+    for block, more in (("TTEmbedding", {"rows": [128], "columns": [1, features]}), (MIXED, {})):
+        made = tncompile.from_embedding(layer, block, budget=0.5, **more)  # type: ignore[arg-type]
+        errors[block] = float((made.weight - layer.weight).detach().norm())  # type: ignore[operator]
+    assert errors[MIXED] < errors["TTEmbedding"]
+
+
+def test_blocks_of_other_forms_are_left_alone() -> None:
+    layer = nn.Embedding(60, 8)
+    with pytest.raises(ValueError, match="a table of 1 × 8 has no groups of words"):
+        tncompile.from_embedding(nn.Embedding(1, 8), MIXED, budget=0.5)
+    with pytest.raises(ValueError, match="no groups of words gain anything in this table of 15"):
+        tncompile.from_embedding(nn.Embedding(15, 8), MIXED, budget=0.5)
+    with pytest.raises(ValueError, match="tolerance is a relative error below 1"):
+        tncompile.from_embedding(layer, MIXED, tolerance=1.5)
+    with pytest.raises(tncompile.CompileError, match="counts"):
+        tncompile.from_embedding(layer, MIXED, ranks=[2, 4], budget=0.5)
 
 
 def test_small_and_empty_tables() -> None:

@@ -14,15 +14,13 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import tncompile
+import tncompile.transformers
 from tests.tensorizing.replacing.models import rewrite_text
 from tncompile.tensorizing.storing import read_tensors, write_tensors
-
-transformers: Any = pytest.importorskip("transformers", minversion="5.0")
-
-import tncompile.transformers  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -194,6 +192,17 @@ def test_the_base_of_a_model_with_a_head_and_the_reverse(name: str, tmp_path: Pa
     inner = getattr(headed, model.base_model_prefix)
     with torch.no_grad():
         assert torch.equal(inner(input_ids=ids)[0], own(input_ids=ids)[0])
+
+
+def test_a_new_head_starts_as_in_a_dense_model(tmp_path: Path) -> None:
+    """A part of T5 that another one initializes, which has no parameters of its own."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 60, "d_model": 64, "d_kv": 8, "d_ff": 32, **PARTS}
+    base = transformers.T5Model(transformers.T5Config(**sizes)).eval()
+    tensorized(base, 'linear "*.wi" -> LowRank(rank = 4)').save(tmp_path / "small")
+    made = transformers.T5ForSequenceClassification.from_pretrained(tmp_path / "small")
+    spread = float(made.classification_head.dense.weight.std())
+    assert spread == pytest.approx(64**-0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["networks", "dense"])

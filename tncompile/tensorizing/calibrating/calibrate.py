@@ -45,9 +45,9 @@ def calibrate(
     in `eval()`, and is left as it was. `progress(done, total)` is called after each batch; for data
     without a length the total is what was done.
 
-    Raises ValueError for a model without layers, an output that depends on none of them, numbers
-    that are not finite, or a file of another model or of other data; TypeError for data that is one
-    batch; OSError where a file cannot be read or written.
+    Raises ValueError for a model without layers, an output that depends on none of them or has no
+    gradients, numbers that are not finite, or a file of another model or of other data; TypeError
+    for data that is one batch; OSError where a file cannot be read or written.
 
     >>> import torch
     >>> mlp = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))

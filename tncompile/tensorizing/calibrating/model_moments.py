@@ -104,8 +104,9 @@ class Moments:
         as often as they were read, and its columns alike. Of a convolution in groups, whose
         outputs have different inputs, G is zero between groups; of one with more than 4,096 inputs,
         channels × kernel, A is a Kronecker product of moments of channels and of each axis of the
-        kernel; of a layer with more than 16,384 outputs G is diagonal, a vector. Raises KeyError
-        where there is nothing of the layer.
+        kernel; of a layer with more than 16,384 outputs G is diagonal, a vector. Where the output
+        does not depend on the weight, as inputs or gradients were zero, there are no moments in it:
+        all entries count alike. Raises KeyError where there is nothing of the layer.
 
         >>> import torch
         >>> mlp = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Tanh())

@@ -193,6 +193,9 @@ def run_batches(
         )
 
 
+NO_GRADIENTS = "the gradients of the output cannot be computed"
+
+
 def one_batch(
     model: nn.Module,
     batch: object,
@@ -217,12 +220,13 @@ def one_batch(
             signs = torch.randint(0, 2, found.shape, generator=generator).to(found) * 2 - 1
             try:
                 torch.autograd.grad(found, anchor, signs, allow_unused=True)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:  # what torch says of operations without a gradient
-                lines = str(error).strip().splitlines()
-                words = f"the gradients of the output cannot be computed: {lines[0]}"
-                raise ValueError(words) from error
+            except NotImplementedError as error:
+                words = str(error).strip() or "an operation has none"
+                raise ValueError(f"{NO_GRADIENTS}: {words.splitlines()[0]}") from error
+            except RuntimeError as error:
+                if "inplace operation" not in str(error):
+                    raise  # memory, say, or a device
+                raise ValueError(f"{NO_GRADIENTS}: {str(error).splitlines()[0]}") from error
     sums.require_finite()
     sums.batches += 1
     sums.data = together(sums.data, drawn)

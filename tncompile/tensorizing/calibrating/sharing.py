@@ -37,11 +37,13 @@ def shared_sums(moments: Moments | None, names: Iterable[str], kind: str) -> Lay
 
 
 def shared_metric(moments: Moments | None, names: Iterable[str], kind: str) -> Metric | None:
-    """What an error of the weight counts, by these sums; None where nothing is known."""
+    """What an error of the weight counts, by these sums; None where they say nothing."""
     sums = shared_sums(moments, names, kind)
     if moments is None or sums is None:
         return None
-    return sums.metric(moments.samples, "frequency", DAMPING)
+    metric = sums.metric(moments.samples, "frequency", DAMPING)
+    plain = metric.inputs is None and metric.outputs is None and not metric.axes
+    return None if plain else metric
 
 
 def _turned(sums: LayerSums, kind: str) -> LayerSums | None:
@@ -57,7 +59,7 @@ def _turned(sums: LayerSums, kind: str) -> LayerSums | None:
         heard = sums.heard
         part = heard / heard.sum() if heard.any() else heard
         size = sums.inputs.trace()
-        rows = part.to(sums.rows) * sums.rows
+        rows = part.to(sums.rows) * sums.rows * (not sums.silent)
         table = layer("embedding")
         columns = sums.inputs if len(table.gradients) == 2 else sums.inputs.diagonal()
         return LayerSums(table, part * size, columns, rows)

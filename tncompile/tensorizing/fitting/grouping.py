@@ -4,15 +4,16 @@ Rows are sorted by what they count, and cut in two or three groups. With one thr
 number of a row gains, s² of the group for each of its rows, every choice of groups has its ranks.
 Those are offered that none with fewer numbers is as near as; their errors are those of fits.
 
-Squared errors give next to nothing to rare words, which are lost then: so each keeps at least half
-of the numbers that all would have in a table of low rank as large.
+Squared errors give next to nothing to rare words, which are lost then: so each keeps at least a
+part of the numbers that all would have in a table of low rank as large.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations, pairwise
 
 import torch
@@ -40,14 +41,19 @@ Ranks = tuple[int, ...]
 """Numbers of a row of each group, of rare words first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class MixedForm:
-    """Counts and ranks of a `MixedEmbedding`, its numbers, and the squared error."""
+    """Counts and ranks of a `MixedEmbedding`, and its numbers; `grams` are those of its groups."""
 
     counts: tuple[int, ...]
     ranks: tuple[int, ...]
     parameters: int
-    error: float
+    grams: tuple[torch.Tensor, ...] = field(repr=False)
+
+    @cached_property
+    def error(self) -> float:
+        """The squared error, that of the fit."""
+        return nested(self.grams, self.ranks)[1]
 
 
 def mixed_forms(seen: torch.Tensor, least: int, multiple: int) -> Iterator[MixedForm]:
@@ -75,10 +81,9 @@ def mixed_forms(seen: torch.Tensor, least: int, multiple: int) -> Iterator[Mixed
     ]
     known = [each for each in found if each is not None]
     for groups, ranks in _front(known, words * features / sizes):
-        parts = list(pairwise(groups))[::-1]  # rare words first
-        _, error = nested([grams[part] for part in parts], ranks)
+        own = tuple(grams[part] for part in list(pairwise(groups))[::-1])  # rare words first
         counts = groups[-2:0:-1]
-        yield MixedForm(counts, ranks, _numbers(words, features, counts, ranks), error)
+        yield MixedForm(counts, ranks, _numbers(words, features, counts, ranks), own)
 
 
 def _front(
@@ -131,7 +136,8 @@ def _chosen(
     if any(more <= few for few, more in pairwise(ranks)):
         return None
     words = groups[-1]
-    while ranks[0] < RARE * (numbers := _numbers(words, features, counts, ranks)) / words:
+    per_rank = words + features  # numbers of low rank
+    while ranks[0] < RARE * (numbers := _numbers(words, features, counts, ranks)) / per_rank:
         ranks[0] += multiple
         if ranks[0] >= ranks[1]:
             return None

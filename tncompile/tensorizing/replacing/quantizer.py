@@ -85,12 +85,10 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
         with _plainly():
             given = self.quantization_config
             place_networks(model, given.networks, most, given.quantized, given.planned_for)
-        # One network may be a part of several modules. Only in models that are not its own does
-        # transformers look for such parts; elsewhere it takes their buffers for missing.
-        vars(model)["is_custom_code"] = _always
+        _find_shared_parts(model)
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: object) -> None:
-        vars(model).pop("is_custom_code", None)
+        vars(model).pop(MARK, None)
 
     def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype that is asked for, as it is."""
@@ -121,8 +119,27 @@ class NetworksQuantizer(HfQuantizer):  # type: ignore[misc]
         return True
 
 
-def _always() -> bool:
-    return True
+MARK = "mark_tied_weights_as_initialized"
+
+
+def _find_shared_parts(model: PreTrainedModel) -> None:
+    """Let transformers find the buffers of a network that is a part of several modules.
+
+    Among what files lack it looks for such parts only in models that are not its own. So the model
+    is one of those in the method that looks, and nowhere else: how it is initialized, say.
+    """
+    mark = getattr(model, MARK, None)
+    if mark is None:
+        return
+
+    def marked(*args: Any, **kwargs: Any) -> object:
+        vars(model)["is_custom_code"] = lambda: True
+        try:
+            return mark(*args, **kwargs)
+        finally:
+            del vars(model)["is_custom_code"]
+
+    vars(model)[MARK] = marked
 
 
 def register() -> None:

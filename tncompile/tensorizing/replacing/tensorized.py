@@ -177,8 +177,9 @@ def _fitted(
         except (CompileError, ValueError, TypeError, RuntimeError) as error:
             fits.drop(key, str(error).partition("\n")[0])
     made, network, fit = _made(each, choice)
-    names = open_ranks(each.block, each.arguments)
-    ranks = {name: made.architecture.arguments[name] for name in names if each.open_ranks}
+    names = (*open_ranks(each.block, each.arguments), "counts") if each.open_ranks else ()
+    found = made.architecture.arguments
+    ranks = {name: found[name] for name in names if name in found and name not in each.arguments}
     fits.write(key, Stored(network.state_dict(), ranks, fit.error, fit.metric_error))
     return made, fit.error, fit.metric_error
 
