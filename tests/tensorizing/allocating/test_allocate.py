@@ -257,12 +257,13 @@ def test_hull_and_threshold_by_hand() -> None:
     assert [o.cost for o in best([steep], 2.5)[0]] == [2]  # what is left is spent off the hull
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-21])
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("blocks", [None, ("LowRank", "MPO"), ("TuckerConv", "Interpolative")])
 def test_layers_that_the_output_does_not_depend_on(
-    place: int, blocks: tuple[str, ...] | None
+    place: int, blocks: tuple[str, ...] | None, factor: float
 ) -> None:
-    """What comes in is zero throughout: all entries count alike in fits, none in the choice."""
+    """What comes in is nothing: all entries count alike in fits, none in the choice."""
 
     class Gated(nn.Module):
         def __init__(self) -> None:
@@ -272,8 +273,8 @@ def test_layers_that_the_output_does_not_depend_on(
             self.up = nn.Linear(24, 40)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.first(x).relu() * (0.0 if place == 0 else 1.0)
-            x = self.next(x).relu().mean((2, 3)) * (0.0 if place == 1 else 1.0)
+            x = self.first(x).relu() * (factor if place == 0 else 1.0)
+            x = self.next(x).relu().mean((2, 3)) * (factor if place == 1 else 1.0)
             found: torch.Tensor = self.up(x)
             return found
 
@@ -288,7 +289,9 @@ def test_layers_that_the_output_does_not_depend_on(
     assert row.block is not None
     assert row.error == 0
     done = tncompile.tensorize(model, found.rewrite, moments=moments)
-    again = tncompile.refit(model, done, data, moments=moments)
     with torch.no_grad():
         assert torch.allclose(done.model(data[0]), model(data[0]), atol=1e-6)
-        assert torch.allclose(again.model(data[0]), model(data[0]), atol=1e-6)
+    if factor == 0:
+        again = tncompile.refit(model, done, data, moments=moments)
+        with torch.no_grad():
+            assert torch.allclose(again.model(data[0]), model(data[0]), atol=1e-6)

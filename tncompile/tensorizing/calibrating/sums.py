@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 
+SMALLEST = 1e-30
+"""Sums that are smaller are those of products in float32 that have lost their digits, and need not
+be positive definite: activations that vanish, as those of deep random models do."""
+
+
 @dataclass(frozen=True)
 class LayerSums:
     """Sums over all rows that a layer was applied to and that the output depends on.
@@ -48,7 +53,8 @@ class LayerSums:
     @property
     def silent(self) -> bool:
         """Whether the output does not depend on the weight: nothing comes in, or is heard."""
-        return not all(bool(each.any()) for each in (self.outputs, *(self.axes or (self.inputs,))))
+        known = (self.outputs, *(self.axes or (self.inputs,)))
+        return not all(float(each.abs().max()) > SMALLEST for each in known)
 
     def metric(
         self, samples: int, rows: Literal["frequency", "gradients"], damping: float
