@@ -45,6 +45,11 @@ class Metric:
             parts.insert(0, f"axes of {', '.join(str(m.shape[0]) for m in self.axes)}")
         return f"Metric({', '.join([*parts, f'damping={self.damping}'])})"
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it has no moments: all entries count alike."""
+        return self.inputs is None and self.outputs is None and not self.axes
+
     @staticmethod
     def of_samples(
         inputs: torch.Tensor | None = None,

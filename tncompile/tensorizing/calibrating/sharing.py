@@ -42,8 +42,7 @@ def shared_metric(moments: Moments | None, names: Iterable[str], kind: str) -> M
     if moments is None or sums is None:
         return None
     metric = sums.metric(moments.samples, "frequency", DAMPING)
-    plain = metric.inputs is None and metric.outputs is None and not metric.axes
-    return None if plain else metric
+    return None if metric._is_plain else metric
 
 
 def _turned(sums: LayerSums, kind: str) -> LayerSums | None:

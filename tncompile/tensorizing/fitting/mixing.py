@@ -75,12 +75,13 @@ class SeenTable:
     """A table (words, features) in float64, and in a metric.
 
     `right` is the root of the moment of outputs (features, features), or None; `often` what each
-    row counts (words,); `seen` the rows times both.
+    row counts (words,); `turned` the rows times the first, `seen` times both.
     """
 
     dense: torch.Tensor
     right: torch.Tensor | None
     often: torch.Tensor
+    turned: torch.Tensor
     seen: torch.Tensor
 
 
@@ -105,8 +106,8 @@ def seen_table(network: TensorNetwork, weight: torch.Tensor, metric: Metric | No
                     f"`inputs` of the metric of {network.target} are {len(dense)} numbers, how"
                     " often each row is read"
                 )
-    seen = often.sqrt().unsqueeze(1) * (dense if right is None else dense @ right)
-    return SeenTable(dense, right, often, seen)
+    turned = dense if right is None else dense @ right
+    return SeenTable(dense, right, often, turned, often.sqrt().unsqueeze(1) * turned)
 
 
 def fit_mixed(
@@ -131,8 +132,8 @@ def fit_mixed(
         progress(0, 1)
     metric = whole_metric(metric, inputs)
     table = seen_table(network, weight, metric)
-    dense, right, often, seen = table.dense, table.right, table.often, table.seen
-    turned = dense if right is None else dense @ right
+    dense, right, often = table.dense, table.right, table.often
+    turned, seen = table.turned, table.seen
     order = sorted_rows(seen)
     ends = (form.words, *form.counts, 0)
     groups = (seen[order[few:many]] for many, few in pairwise(ends))

@@ -35,6 +35,6 @@ def whole_metric(metric: Metric | None, inputs: torch.Tensor | None) -> Metric |
         if metric is not None and (metric.inputs is not None or metric.axes):
             raise ValueError("inputs are given twice: by `inputs`, and by the metric")
         metric = replace(metric or Metric(), inputs=Metric.of_samples(inputs).inputs)
-    if metric is None or (metric.inputs is None and metric.outputs is None and not metric.axes):
+    if metric is None or metric._is_plain:
         return None
     return metric
