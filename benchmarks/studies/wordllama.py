@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import tncompile
 from benchmarks.studies import scores, texts
+from tncompile.network.packing import Weights
 
 HEAD = (
     "| MB | of the file | features | way | similarities | Lee | WordSim | SimLex | (5–95 %) |"
@@ -151,6 +152,36 @@ def rotated(which: str, columns: int, kind: str = "", group: int | None = None) 
     return Made(f"low rank {columns}, {which}, {kind}{shared}", found, size)
 
 
+@cache
+def by_frequency(part: float) -> tncompile.Tensorized:
+    """All words with a few numbers, frequent ones with more, in one basis: `MixedEmbedding`."""
+    model = nn.Sequential(nn.Embedding.from_pretrained(original().float(), freeze=False))
+    ids = torch.tensor([each for text in given()[0] for each in _ids(text)])
+    moments = tncompile.calibrate(model, list(ids.split(8192)))
+    sums = replace(moments.layers["0"], rows=frequencies().double())
+    moments = replace(moments, layers={**moments.layers, "0": sums})
+    limit = int(part * original().numel())
+    found = tncompile.allocate(
+        model, {"params": limit}, moments=moments, candidates=["MixedEmbedding"]
+    )
+    return tncompile.tensorize(model, found.rewrite, moments=moments)
+
+
+def mixed(part: float, kind: Weights | None = None) -> Made:
+    """The table by frequency, as half numbers or as integers.
+
+    What has more than two bytes counts two: half precision, and where a word stands.
+    """
+    done, name = by_frequency(part), f"by frequency, {part:.0%} of the numbers"
+    if kind is not None:
+        done, name = tncompile.quantize(done, kind), f"{name}, {kind}"
+    stored = done.model.state_dict().values()
+    size = sum(each.numel() * min(each.element_size(), HALF) for each in stored)
+    with torch.no_grad():
+        table = done.model(torch.arange(len(original())))
+    return Made(name, table.half(), size)
+
+
 WAYS: tuple[Callable[[], Made], ...] = (
     lambda: whole("int8"),
     lambda: whole("int4", 64),
@@ -171,6 +202,10 @@ WAYS: tuple[Callable[[], Made], ...] = (
     lambda: rotated("texts", 240, "int4", 128),
     lambda: rotated("texts", 128, "int4", 128),
     lambda: rotated("texts", 64, "int8"),
+    lambda: mixed(0.24),
+    lambda: mixed(0.48, "int8"),
+    lambda: mixed(0.72, "int8"),
+    lambda: mixed(0.9, "int4"),
 )
 """The original's bytes first, then a quarter and less."""
 
