@@ -1,0 +1,129 @@
+"""What is wrong with a drawing, read off its scene without a browser."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from math import hypot
+
+from tncompile.inspection.drawing.networks.subject import Subject
+from tncompile.inspection.drawing.scene import Box, Scene, Wire
+
+TOGETHER = 12.0
+"""Two legs may not lie on each other for longer, in px."""
+
+TOUCH = 1.0
+"""Boxes may have this much in common: rounding."""
+
+
+def faults(scene: Scene, subject: Subject | None = None) -> list[str]:
+    """Every fault in words; a good drawing has none."""
+    found = [*_boxes(scene), *_wires(scene), *_labels(scene), *_together(scene)]
+    return found + ([] if subject is None else list(_ends(scene, subject)))
+
+
+def _boxes(scene: Scene) -> Iterator[str]:
+    boxes = sorted(scene.boxes(), key=lambda each: each[1].left)
+    for place, (key, box) in enumerate(boxes):
+        for other, near in boxes[place + 1 :]:
+            if near.left > box.right:
+                break
+            if box.overlaps(near, TOUCH):
+                yield f"{key} is on {other}"
+
+
+def _wires(scene: Scene) -> Iterator[str]:
+    boxes = list(scene.boxes())
+    dots = [
+        (disk.leg, Box(disk.x, disk.y, 2 * disk.radius, 2 * disk.radius)) for disk in scene.disks
+    ]
+    for wire in scene.wires:
+        points = wire.points(4.0)
+        low = Box(0, 0, 0, 0)
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        low = Box(
+            (min(xs) + max(xs)) / 2,
+            (min(ys) + max(ys)) / 2,
+            max(xs) - min(xs) + 1,
+            max(ys) - min(ys) + 1,
+        )
+        for key, box in boxes:
+            if key in wire.joins or not box.overlaps(low):
+                continue
+            if any(box.holds(point, 0.5) for point in points):
+                yield f"{wire.leg or wire.kind} runs through {key}"
+        for leg, box in dots:
+            if leg and leg != wire.leg and box.overlaps(low):
+                if any(box.holds(point, 0.5) for point in points):
+                    yield f"{wire.leg or wire.kind} runs through the dot of {leg}"
+
+
+def _labels(scene: Scene) -> Iterator[str]:
+    boxes = [(key, box) for key, box in scene.boxes()]
+    labels = [(label.leg or "a name", label.box) for label in scene.labels]
+    for place, (name, box) in enumerate(labels):
+        for other, near in labels[place + 1 :]:
+            if box.overlaps(near, TOUCH):
+                yield f"the label of {name} is on that of {other}"
+        for key, near in boxes:
+            if box.overlaps(near, TOUCH):
+                yield f"the label of {name} is on {key}"
+
+
+def _together(scene: Scene) -> Iterator[str]:
+    """Two lines that lie on each other for more than a moment."""
+    cells: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    lines = [wire for wire in scene.wires if wire.kind != "plain"]
+    paths = [wire.points(2.0) for wire in lines]
+    for number, points in enumerate(paths):
+        for x, y in points:
+            cells[int(x // 8), int(y // 8)].add(number)
+    pairs = {(a, b) for numbers in cells.values() for a in numbers for b in numbers if a < b}
+    for a, b in sorted(pairs):
+        long = _common(paths[a], paths[b])
+        if long > TOGETHER and not _same_dot(lines[a], lines[b], long):
+            yield f"{lines[a].leg or 'batch'} and {lines[b].leg or 'batch'} lie on each other, {long:.0f} px"
+
+
+def _same_dot(one: Wire, other: Wire, long: float) -> bool:
+    """Lines of one index meet at its dot under a small angle."""
+    return bool(one.leg) and one.leg == other.leg and long < 30
+
+
+def _common(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> float:
+    """The length along one line that is within 1.5 px of the other."""
+    grid: defaultdict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
+    for x, y in other:
+        grid[int(x // 4), int(y // 4)].append((x, y))
+    total = 0.0
+    for (x, y), (x2, y2) in pairwise(one):
+        column, row = int(x // 4), int(y // 4)
+        near = (
+            point
+            for c in (column - 1, column, column + 1)
+            for r in (row - 1, row, row + 1)
+            for point in grid.get((c, r), ())
+        )
+        if any(hypot(x - a, y - b) < 1.5 for a, b in near):
+            total += hypot(x2 - x, y2 - y)
+    return total
+
+
+def _ends(scene: Scene, subject: Subject) -> Iterator[str]:
+    """Every end of every leg is drawn, once."""
+    drawn: Counter[tuple[str, str]] = Counter()
+    for wire in scene.wires:
+        if wire.leg:
+            for key in wire.joins:
+                drawn[wire.leg, key] += 1 if wire.kind != "cut" else 0
+    for leg in subject.legs.values():
+        cut = [wire for wire in scene.wires if wire.leg == leg.name and wire.kind == "cut"]
+        expected = Counter((leg.name, end.key) for end in leg.ends)
+        if cut:
+            if len(cut) != len(leg.ends):
+                yield f"{leg.name} has {len(cut)} stubs"
+            continue
+        for end, count in expected.items():
+            if drawn[end] != count:
+                yield f"{leg.name} is drawn {drawn[end]} times at {end[1]}, not {count}"

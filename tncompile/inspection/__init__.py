@@ -1,0 +1,1 @@
+"""Networks, models and plans as people see them: drawings, plots, reports, bonds."""

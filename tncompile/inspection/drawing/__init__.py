@@ -1,0 +1,1 @@
+"""Drawings: what stands where (a scene), and its SVG."""

@@ -1,0 +1,1 @@
+"""A tensor network to a scene: what is drawn, what is folded, where it stands."""

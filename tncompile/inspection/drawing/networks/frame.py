@@ -1,0 +1,170 @@
+"""What surrounds the nodes in every layout: strips with their names, batch lines, biases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.networks.subject import Strip, Subject
+from tncompile.inspection.drawing.scene import (
+    Box,
+    CellBox,
+    Disk,
+    Figure,
+    Label,
+    Point,
+    Scene,
+    Segment,
+    StripBox,
+    Wire,
+)
+from tncompile.inspection.drawing.text import Span, number, width_of
+
+RADIUS = 10.0
+ASIDE = 22.0
+"""How far a batch line runs from what it goes round."""
+
+PADDED_LEAST, PADDED_MOST = 7.0, 0.3
+"""The width of what is hatched for padding: px at least, a part of the cell at most."""
+
+
+def strip_box(
+    strip: Strip,
+    slots: Sequence[Sequence[tuple[float, float, bool]]],
+    y: float,
+    *,
+    square: bool = False,
+) -> StripBox:
+    """A strip whose cells hold their slots: center, width, and whether a leg meets it there."""
+    edges = [(row[0][0] - row[0][1] / 2, row[-1][0] + row[-1][1] / 2) for row in slots]
+    bounds = [edges[0][0] - 5]
+    bounds += [(one[1] + other[0]) / 2 for one, other in itertools.pairwise(edges)]
+    bounds.append(edges[-1][1] + 5)
+    cells = []
+    for place, cell in enumerate(strip.cells):
+        left, right = bounds[place], bounds[place + 1]
+        box = Box((left + right) / 2, y, right - left, signs.STRIP_HEIGHT)
+        padded = 0.0
+        if cell.padded:
+            padded = min(PADDED_MOST * box.width, max(PADDED_LEAST, cell.padded * box.width))
+        text = cell.text
+        room = box.width - padded - 6
+        while text and width_of(text) > room and text[0].size > 7.5:
+            text = tuple(replace(span, size=span.size - 0.5) for span in text)
+        legs = tuple(x for x, _, has_leg in slots[place] if has_leg)
+        cells.append(
+            CellBox(
+                box,
+                text,
+                legs,
+                cell.grouped and bool(legs),
+                cell.kind == "onehot" or cell.onehot,
+                padded,
+                square and bool(cell.legs),
+            )
+        )
+    whole = Box((bounds[0] + bounds[-1]) / 2, y, bounds[-1] - bounds[0], signs.STRIP_HEIGHT)
+    return StripBox(strip.key, strip.role, whole, tuple(cells), strip.name, strip.title)
+
+
+def add_frame(subject: Subject, scene: Scene) -> None:
+    """Names of strips, biases, batch lines; the rest of the scene is there."""
+    for strip in scene.strips:
+        below = strip.role == "input"
+        y = strip.box.bottom + 17 if below else strip.box.top - 7
+        scene.labels.append(Label(strip.box.x, y, strip.name, "middle"))
+    _add_biases(subject, scene)
+    for place, (name, keys) in enumerate(subject.batches.items()):
+        _add_batch(scene, name, keys, place)
+
+
+def _add_biases(subject: Subject, scene: Scene) -> None:
+    strip = next(s for s in scene.strips if s.role == "output")
+    x, y = strip.box.right, strip.box.y
+    for added in subject.biases:
+        node = added.node
+        plus = Box(x + 17, y, 15, 15)
+        width = max(30.0, width_of(node.label) + 16)
+        box = Box(x + 17 + 17 + width / 2, y, width, 26)
+        scene.figures.append(Figure(f"plus {node.key}", "plus", plus, (), node.title))
+        scene.figures.append(
+            Figure(node.key, "tensor", box, node.label, node.title, node.shade, node.frozen)
+        )
+        for a, b in ((x, plus.left), (plus.right, box.left)):
+            joins = (strip.key, plus and f"plus {node.key}", node.key)
+            scene.wires.append(Wire((a, y), (((b, y),),), 1.5, "plain", joins=joins))
+        x = box.right
+        if added.along:
+            line = (Span(f"along {added.along}", signs.SMALL, "dim"),)
+            scene.labels.append(Label(box.x, box.bottom + 12, line, "middle"))
+
+
+def note_folds(subject: Subject, scene: Scene) -> None:
+    """How many tensors stand at a place where they are left out."""
+    for figure in scene.figures:
+        if figure.shape == "more":
+            node = subject.nodes[figure.key]
+            text = f"{number(node.count)} more"
+            if node.family.startswith("levels"):
+                text = f"{node.family}: {number(node.count)} tensors"
+            line = (Span(text, signs.SMALL, "dim"),)
+            scene.labels.append(Label(figure.box.x, figure.box.bottom + 11, line, "middle"))
+
+
+def _add_batch(scene: Scene, name: str, keys: Sequence[str], place_of: int) -> None:
+    """A dashed line round the left side, from the inputs that have a batch axis to the output.
+
+    Inputs that are not the leftmost one are reached below all names.
+    """
+    strips = {strip.key: strip for strip in scene.strips}
+    leftmost = min(
+        (s.box.left, s.key) for s in scene.strips if s.role == "input" or len(keys) == 1
+    )[1]
+    ends = sorted((strips[key] for key in keys), key=lambda strip: strip.box.left)
+    given = [strip for strip in ends if strip.role == "input"]
+    output = next((strip for strip in ends if strip.role == "output"), None)
+    if not given or (output is None and len(given) < 2):
+        return
+    left = scene.extent().left - (ASIDE if place_of == 0 else 14.0)
+    shift = 5.0 * place_of - 2.5 * min(place_of, 1)
+    label = (Span(f"batch {'…' if name == '...' else name}", 11, "dim"),)
+    title = f"batch {name}"
+    low = max(strip.box.bottom for strip in given) + 26
+    for place, strip in enumerate(given):
+        at = (strip.box.left, strip.box.y + shift)
+        path: list[Segment] = []
+        if strip.key != leftmost:
+            below, x = low + 6 * (len(given) - 1 - place) + 7 * place_of, at[0] - 12 - shift
+            path += _turn((x, at[1]), (x, below), (-1, 0), 8.0)
+            path += _turn((x, below), (left, below), (0, 1), 8.0)
+            corner = (left, below)
+        else:
+            corner = (left, at[1])
+        joins = tuple(each.key for each in (strip, output) if each is not None)
+        if place == 0 and output is not None:
+            top = output.box.y + shift
+            path += _turn(corner, (left, top), (-1, 0), RADIUS)
+            path += _turn((left, top), (output.box.left, top), (0, -1), RADIUS)
+            path.append(((output.box.left, top),))
+            middle = (at[1] + top) / 2
+            scene.labels.append(Label(left + 4, middle, label, "middle", turned=True, plate=True))
+        else:
+            joint = given[0].box.y - 5.0
+            path += _turn(corner, (left, joint), (-1, 0), 8.0)
+            path.append(((left, joint),))
+            scene.disks.append(Disk(left, joint, 3.2, "batch"))
+        scene.wires.append(Wire(at, tuple(path), 1.6, "batch", joins=joins, title=title))
+
+
+def _turn(
+    corner: Point, towards: Point, coming: tuple[int, int], radius: float
+) -> tuple[Segment, Segment]:
+    """To a corner in a direction, and round it towards a point."""
+    x, y = corner
+    dx, dy = towards[0] - x, towards[1] - y
+    way = (0, 1 if dy > 0 else -1) if abs(dy) > abs(dx) else (1 if dx > 0 else -1, 0)
+    before = (x - coming[0] * radius, y - coming[1] * radius)
+    after = (x + way[0] * radius, y + way[1] * radius)
+    return (before,), (corner, corner, after)

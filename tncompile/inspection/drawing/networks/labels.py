@@ -1,0 +1,176 @@
+"""Where the labels of legs stand: beside their lines, clear of everything else."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tncompile.inspection.drawing.scene import Box, Label, Point, Scene, Wire
+from tncompile.inspection.drawing.signs import LABEL
+from tncompile.inspection.drawing.text import Line
+
+CELL = 40
+STEP = 6.0
+AT = (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73, 0.2, 0.8, 0.14, 0.86)
+"""Where along its line a label is tried, in parts of its length."""
+
+SOLID, CROSSED = 8.0, 1.0
+"""How bad it is to stand on a node or a text, and on a line."""
+
+ASCENT = 0.74 * LABEL
+FLAT = 0.35
+"""Lines that rise by less than this carry their labels above or below."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The label of a leg, and the lines that it may stand at."""
+
+    leg: str
+    line: Line
+    wires: tuple[Wire, ...]
+    dot: tuple[float, float, float] | None = None  # x, y, radius
+
+
+class Occupancy:
+    """What stands where, in a grid of cells, so that only what is near is looked at."""
+
+    def __init__(self) -> None:
+        self.cells: defaultdict[tuple[int, int], list[tuple[Box, float]]] = defaultdict(list)
+
+    def add(self, box: Box, weight: float) -> None:
+        """Enter a box."""
+        for cell in self._near(box):
+            self.cells[cell].append((box, weight))
+
+    def add_scene(self, scene: Scene) -> None:
+        """Enter nodes, strips, dots, labels and lines."""
+        for _, box in scene.boxes():
+            self.add(box, SOLID)
+        for label in scene.labels:
+            self.add(label.box, SOLID)
+        for disk in scene.disks:
+            self.add(Box(disk.x, disk.y, 2 * disk.radius, 2 * disk.radius), SOLID)
+        for wire in scene.wires:
+            side = max(2.0, wire.width)
+            for x, y in wire.points(STEP):
+                self.add(Box(x, y, side, side), CROSSED)
+            if wire.kind == "cut":
+                x, y = wire.segments[-1][-1]
+                self.add(Box(x, y, 14, 10), SOLID)  # its head
+
+    def hits(self, box: Box) -> float:
+        """How bad a place is; 0 is free."""
+        seen: set[int] = set()
+        found = 0.0
+        for cell in self._near(box):
+            for other, weight in self.cells.get(cell, ()):
+                if id(other) not in seen and box.overlaps(other):
+                    seen.add(id(other))
+                    found += weight
+        return found
+
+    @staticmethod
+    def _near(box: Box) -> Iterator[tuple[int, int]]:
+        for column in range(int(box.left // CELL), int(box.right // CELL) + 1):
+            for row in range(int(box.top // CELL), int(box.bottom // CELL) + 1):
+                yield column, row
+
+
+def place_labels(scene: Scene, wanted: Sequence[Wanted]) -> None:
+    """Add a label for each leg; the shortest lines last, bonds along rows first."""
+    taken = Occupancy()
+    taken.add_scene(scene)
+
+    def urgency(each: Wanted) -> tuple[bool, float]:
+        flat = any(_is_level(wire) for wire in each.wires)
+        return not flat, min((_length(wire) for wire in each.wires), default=0.0)
+
+    for each in sorted(wanted, key=urgency):
+        label = _placed(each, taken)
+        if label is not None:
+            scene.labels.append(label)
+            taken.add(label.box, SOLID)
+
+
+def _placed(each: Wanted, taken: Occupancy) -> Label | None:
+    best: tuple[float, Label] | None = None
+    for label in _candidates(each):
+        hits = taken.hits(label.box)
+        if not hits:
+            return label
+        if best is None or hits < best[0]:
+            best = hits, label
+    for label in _on_the_line(each):
+        hits = taken.hits(label.box) / 4
+        if best is None or hits < best[0]:
+            best = hits, label
+    return None if best is None else best[1]
+
+
+def _candidates(each: Wanted) -> Iterator[Label]:
+    if each.dot is not None:
+        yield from _round(each, *each.dot)
+    wires = sorted(each.wires, key=lambda wire: (not _is_level(wire), -_length(wire)))
+    for wire in wires:
+        points = _dense(wire)
+        for part in AT:
+            point, slope = _at(points, part)
+            yield from _beside(each, wire.width, point, slope)
+
+
+def _beside(each: Wanted, width: float, point: Point, slope: Point) -> Iterator[Label]:
+    (x, y), (dx, dy) = point, slope
+    if abs(dy) < FLAT * abs(dx):
+        for base in (y - width / 2 - 5, y + width / 2 + 4 + ASCENT):
+            yield Label(x, base, each.line, "middle", each.leg)
+        return
+    aside = width / 2 + 4 + min(20.0, 6.5 * abs(dx / dy))
+    yield Label(x + aside, y + ASCENT / 2, each.line, "start", each.leg)
+    yield Label(x - aside, y + ASCENT / 2, each.line, "end", each.leg)
+
+
+def _round(each: Wanted, x: float, y: float, radius: float) -> Iterator[Label]:
+    """Twelve places round a dot."""
+    middle = y + ASCENT / 2
+    right, left = x + radius + 4, x - radius - 4
+    up, down = y - radius - 4, y + radius + 3 + ASCENT
+    for shift in (0.0, -7.0, 7.0):
+        yield Label(right, middle + shift, each.line, "start", each.leg)
+        yield Label(left, middle + shift, each.line, "end", each.leg)
+    for base in (up, down):
+        yield Label(x, base, each.line, "middle", each.leg)
+        yield Label(x + radius, base, each.line, "start", each.leg)
+        yield Label(x - radius, base, each.line, "end", each.leg)
+
+
+def _on_the_line(each: Wanted) -> Iterator[Label]:
+    """On the line itself, on a plate of the ground."""
+    for wire in each.wires:
+        points = _dense(wire)
+        for part in AT:
+            (x, y), _ = _at(points, part)
+            yield Label(x, y + ASCENT / 2, each.line, "middle", each.leg, plate=True)
+
+
+def _dense(wire: Wire) -> list[Point]:
+    return wire.points(3.0)
+
+
+def _at(points: Sequence[Point], part: float) -> tuple[Point, Point]:
+    """A point along a line, and which way it goes there."""
+    place = min(len(points) - 1, max(1, round(part * (len(points) - 1))))
+    before, after = points[place - 1], points[min(len(points) - 1, place + 1)]
+    return points[place], (after[0] - before[0], (after[1] - before[1]) or 1e-9)
+
+
+def _length(wire: Wire) -> float:
+    points = wire.points(12.0)
+    return sum(abs(b[0] - a[0]) + abs(b[1] - a[1]) for a, b in itertools.pairwise(points))
+
+
+def _is_level(wire: Wire) -> bool:
+    """Whether it is a straight line along a row."""
+    return len(wire.segments) == 1 and abs(wire.segments[0][-1][1] - wire.start[1]) < 0.5

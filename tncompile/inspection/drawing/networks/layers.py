@@ -1,0 +1,122 @@
+"""A network drawn in rows, inputs below and the output above: the layout of all but grids."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.networks import ordering, spacing
+from tncompile.inspection.drawing.networks.families import Group, groups_of
+from tncompile.inspection.drawing.networks.frame import add_frame, note_folds, strip_box
+from tncompile.inspection.drawing.networks.items import Item, Scheme, scheme_of
+from tncompile.inspection.drawing.networks.labels import Wanted, place_labels
+from tncompile.inspection.drawing.networks.routing import Routing
+from tncompile.inspection.drawing.networks.rows import rows_of
+from tncompile.inspection.drawing.networks.subject import Strip, Subject
+from tncompile.inspection.drawing.scene import Box, Disk, Figure, Scene, StripBox, Wire
+from tncompile.inspection.drawing.signs import DENSE, LOOSE, TIGHT, Density
+
+TIGHT_ROW, DENSE_ROW, DENSE_STRIP = 6, 9, 12
+"""Tensors of a row, and legs of a strip, above which things stand closer."""
+
+MOST_BOWED, BOWED = 3, 0.34
+"""Legs below a row, and the part of all, above which a network has no rows."""
+
+
+def layered(subject: Subject, scene: Scene) -> Scene | None:
+    """The scene of a network in rows; None where too many legs would run below one."""
+    groups = groups_of(subject)
+    rows = rows_of(subject, groups)
+    density = _density(subject, groups, rows.of)
+    scheme = scheme_of(subject, groups, rows, density)
+    base = ordering.order(scheme)
+    spacing.place(scheme, base)
+    _widen(scheme)
+    routing = Routing(scheme)
+    bowed = sum(not arc.outside for arc in routing.arcs)
+    if bowed > max(MOST_BOWED, BOWED * len(scheme.routes)):
+        return None
+    for item in scheme.item.values():
+        if item.kind == "node":
+            scene.figures.append(_figure(scheme, routing, item))
+        else:
+            leg = subject.legs[item.leg]
+            y, radius = routing.y[item.row], item.width / 2
+            scene.disks.append(Disk(item.x, y, radius, "dot", leg.name, leg.title))
+    for row, strips in ((0, subject.inputs), (rows.top, (subject.output,))):
+        for strip in strips:
+            scene.strips.append(_strip(scheme, strip, routing.y[row]))
+    scene.wires += routing.wires()
+    add_frame(subject, scene)
+    note_folds(subject, scene)
+    place_labels(scene, list(_wanted(scheme, scene)))
+    return scene
+
+
+def _density(subject: Subject, groups: list[Group], rows: dict[str, int]) -> Density:
+    count: defaultdict[int, int] = defaultdict(int)
+    for group in groups:
+        for key in group.members:
+            count[rows[key]] += 1
+    widest = max(count.values(), default=0)
+    legs = max((sum(len(cell.legs) for cell in strip.cells) for strip in subject.strips), default=0)
+    if widest > DENSE_ROW or legs > DENSE_STRIP:
+        return DENSE
+    return TIGHT if widest > TIGHT_ROW else LOOSE
+
+
+def _widen(scheme: Scheme) -> None:
+    """Nodes with many legs reach out over their neighbors, so that legs stay upright."""
+    for items in scheme.rows.values():
+        for place, item in enumerate(items):
+            below, above = item.side[-1], item.side[1]
+            many = max(len(below), len(above)) > 2 or (len(below) > 1 and len(above) > 1)
+            if item.kind != "node" or not many:
+                continue
+            if scheme.subject.nodes[item.key].sign in ("subtree", "more"):
+                continue
+            reach = [other.x for other in (*below, *above)]
+            left, right = item.x - item.width / 2, item.x + item.width / 2
+            wide_left, wide_right = min(left, min(reach) - 12), max(right, max(reach) + 12)
+            if place:
+                before = items[place - 1]
+                wide_left = max(wide_left, before.x + before.width / 2 + 22)
+            if place + 1 < len(items):
+                after = items[place + 1]
+                wide_right = min(wide_right, after.x - after.width / 2 - 22)
+            left, right = min(left, wide_left), max(right, wide_right)
+            item.x, item.width = (left + right) / 2, right - left
+
+
+def _figure(scheme: Scheme, routing: Routing, item: Item) -> Figure:
+    node = scheme.subject.nodes[item.key]
+    label = node.small if scheme.density is DENSE else node.label
+    box = Box(item.x, routing.y[item.row], item.width, routing.tallness(item))
+    return Figure(node.key, node.sign, box, label, node.title, node.shade, node.frozen)
+
+
+def _strip(scheme: Scheme, strip: Strip, y: float) -> StripBox:
+    slots = [
+        [(slot.x, slot.width, bool(slot.leg)) for slot in scheme.slots[strip.key, place]]
+        for place in range(max(1, len(strip.cells)))
+    ]
+    return strip_box(strip, slots, y)
+
+
+def _wanted(scheme: Scheme, scene: Scene) -> Iterator[Wanted]:
+    """The labels of all legs."""
+    subject = scheme.subject
+    wires: defaultdict[str, list[Wire]] = defaultdict(list)
+    for wire in scene.wires:
+        if wire.leg:
+            wires[wire.leg].append(wire)
+    dots = {disk.leg: (disk.x, disk.y, disk.radius) for disk in scene.disks if disk.leg}
+    for leg in subject.legs.values():
+        line = signs.leg_label(leg.family, leg.subscripts, leg.size, named=scheme.density.names)
+        own = wires[leg.name]
+        if any(wire.kind == "cut" for wire in own):
+            for wire in own:
+                yield Wanted(leg.name, line, (wire,))
+        else:
+            yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))

@@ -1,0 +1,288 @@
+"""A network whose nodes stand at given places: grids, and graphs without rows.
+
+Legs to strips are stubs that end in a square; the strips, above and below, show the same square.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from math import atan2, cos, hypot, pi, radians, sin
+
+from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.networks.frame import add_frame, note_folds, strip_box
+from tncompile.inspection.drawing.networks.items import node_width
+from tncompile.inspection.drawing.networks.labels import Wanted, place_labels
+from tncompile.inspection.drawing.networks.subject import Leg, Strip, Subject
+from tncompile.inspection.drawing.scene import (
+    Box,
+    Disk,
+    Figure,
+    Point,
+    Scene,
+    Segment,
+    Wire,
+    around,
+)
+from tncompile.inspection.drawing.signs import LOOSE, Density
+from tncompile.inspection.drawing.text import width_of
+
+ACROSS, DOWN = 118.0, 104.0
+"""From one site of a grid to the next."""
+
+STUB = 46.0
+SQUARE = 12.0
+TOWARDS = {"input": radians(126), "output": radians(-54)}
+"""The way of a stub, clockwise from the right: inputs to the lower left, outputs up right."""
+
+WAYS = 24
+STRIP_AWAY = 92.0
+"""From the outermost nodes to a strip."""
+
+BENDS = (0.0, 22.0, -22.0, 44.0, -44.0, 66.0, -66.0, 90.0, -90.0)
+"""How far a line is bent, until it meets no node."""
+
+FAR = 1.5
+"""Steps of a grid, in rows or columns, up to which a line is drawn whole."""
+
+
+def placed(
+    subject: Subject, at: Mapping[str, Point], scene: Scene, *, goes_round: bool, named: bool = True
+) -> Scene:
+    """The scene of nodes at their places; in a grid that `goes_round` long legs are cut."""
+    return _Placing(subject, at, scene, goes_round, LOOSE if named else signs.DENSE).scene_of()
+
+
+class _Placing:
+    def __init__(
+        self,
+        subject: Subject,
+        at: Mapping[str, Point],
+        scene: Scene,
+        goes_round: bool,
+        density: Density,
+    ) -> None:
+        self.subject, self.at, self.scene = subject, at, scene
+        self.goes_round, self.density = goes_round, density
+        self.box = {key: self._box(key) for key in subject.nodes}
+        self.ways: defaultdict[str, list[float]] = defaultdict(list)
+
+    def _box(self, key: str) -> Box:
+        x, y = self.at[key]
+        node = self.subject.nodes[key]
+        height = signs.MORE_HEIGHT if node.sign == "more" else signs.NODE_HEIGHT
+        return Box(x, y, node_width(self.subject, key, self.density), height)
+
+    def scene_of(self) -> Scene:
+        """Nodes, lines between them, then stubs where there is room, strips, labels."""
+        subject, scene = self.subject, self.scene
+        for key, node in subject.nodes.items():
+            label = node.label if self.density.names else node.small
+            scene.figures.append(
+                Figure(key, node.sign, self.box[key], label, node.title, node.shade, node.frozen)
+            )
+        twins: defaultdict[frozenset[str], list[Leg]] = defaultdict(list)
+        for leg in subject.legs.values():
+            keys = [end.key for end in leg.ends if end.key in self.box]
+            if leg.is_line and len(keys) == 2:
+                twins[frozenset(keys)].append(leg)
+            elif not leg.is_line:
+                self._dot(leg, keys)
+        for legs in twins.values():
+            for number, leg in enumerate(legs):
+                self._bond(leg, 22.0 * (number - (len(legs) - 1) / 2))
+        for leg in subject.legs.values():
+            self._stubs(leg)
+        self._strips()
+        add_frame(subject, scene)
+        note_folds(subject, scene)
+        place_labels(scene, list(self._wanted()))
+        return scene
+
+    # ── lines ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _bond(self, leg: Leg, bend: float) -> None:
+        one, other = (self.box[end.key] for end in leg.ends)
+        keys = tuple(end.key for end in leg.ends)
+        steps = max(abs(other.x - one.x) / ACROSS, abs(other.y - one.y) / DOWN)
+        self._note_way(keys[0], one, (other.x, other.y))
+        self._note_way(keys[1], other, (one.x, one.y))
+        if self.goes_round and steps > FAR:
+            for key, box, near in ((keys[0], one, other), (keys[1], other, one)):
+                self._cut(leg, key, box, near)
+            return
+        for more in BENDS:
+            start, segment = bent(one, other, bend + more)
+            kind = "one" if leg.size == 1 else "leg"
+            wire = Wire(start, (segment,), leg.width, kind, leg.name, keys, leg.title)  # type: ignore[arg-type]
+            if not self._meets(wire, keys):
+                break
+        self.scene.wires.append(wire)
+
+    def _cut(self, leg: Leg, key: str, box: Box, near: Box) -> None:
+        """A stub that leaves the grid, away from where the leg ends."""
+        dx, dy = box.x - near.x, box.y - near.y
+        if abs(dx) >= abs(dy):
+            start = (box.right if dx > 0 else box.left, box.y)
+            end = (start[0] + (22 if dx > 0 else -22), box.y)
+        else:
+            start = (box.x, box.bottom if dy > 0 else box.top)
+            end = (box.x, start[1] + (22 if dy > 0 else -22))
+        wire = Wire(start, ((end,),), leg.width, "cut", leg.name, (key,), leg.title)
+        self.scene.wires.append(wire)
+        self.ways[key].append(atan2(end[1] - start[1], end[0] - start[0]))
+
+    def _meets(self, wire: Wire, keys: Sequence[str]) -> bool:
+        points = wire.points(6.0)
+        return any(
+            box.holds(point, -3.0)
+            for key, box in self.box.items()
+            if key not in keys
+            for point in points
+        )
+
+    def _dot(self, leg: Leg, keys: Sequence[str]) -> None:
+        """A dot amid its nodes, and a line to each of them."""
+        boxes = [self.box[key] for key in keys]
+        radius = signs.dot_radius(leg.width)
+        x = sum(box.x for box in boxes) / len(boxes)
+        y = sum(box.y for box in boxes) / len(boxes)
+        taken = [*self.box.values(), *(Box(d.x, d.y, 20, 20) for d in self.scene.disks)]
+        x, y = next(
+            (x + dx, y + dy)
+            for far in range(0, 400, 9)
+            for dx, dy in _ring(far)
+            if not any(box.holds((x + dx, y + dy), -radius - 6) for box in taken)
+        )
+        self.scene.disks.append(Disk(x, y, radius, "dot", leg.name, leg.title))
+        dot = Box(x, y, 0, 0)
+        for key, box in zip(keys, boxes, strict=True):
+            self._note_way(key, box, (x, y))
+            for more in BENDS:
+                start, segment = bent(dot, box, more)
+                joins = (f"dot {leg.name}", key)
+                wire = Wire(start, (segment,), leg.width, "leg", leg.name, joins, leg.title)
+                if not self._meets(wire, (key,)):
+                    break
+            self.scene.wires.append(wire)
+
+    def _note_way(self, key: str, box: Box, towards: Point) -> None:
+        self.ways[key].append(atan2(towards[1] - box.y, towards[0] - box.x))
+
+    def _stubs(self, leg: Leg) -> None:
+        """A stub for each end at a strip, from each node or the dot of the leg."""
+        roles = dict.fromkeys(end.key for end in leg.ends if end.cell is not None)
+        strips = {strip.key: strip for strip in self.subject.strips}
+        dot = next((d for d in self.scene.disks if d.leg == leg.name), None)
+        keys = [end.key for end in leg.ends if end.key in self.box]
+        for strip_key in roles:
+            role = strips[strip_key].role
+            start = f"dot {leg.name}" if dot is not None else keys[0]
+            box = Box(dot.x, dot.y, 0, 0) if dot is not None else self.box[start]
+            way = self._free_way(start, box, TOWARDS[role])
+            self.ways[start].append(way)
+            end = (box.x + STUB * cos(way), box.y + STUB * sin(way))
+            begin = edge(box, end)
+            joins = (start, strip_key)
+            self.scene.wires.append(
+                Wire(begin, ((end,),), leg.width, "leg", leg.name, joins, leg.title)
+            )
+            kind = "input" if role == "input" else "output"
+            self.scene.disks.append(Disk(end[0], end[1], SQUARE / 2, kind))  # type: ignore[arg-type]
+
+    def _free_way(self, key: str, box: Box, wish: float) -> float:
+        """The wish where no line leaves near it and no node stands there, else the freest way."""
+
+        def room(way: float) -> float:
+            taken = self.ways[key]
+            apart = min((abs((way - each + pi) % (2 * pi) - pi) for each in taken), default=pi)
+            x, y = box.x + STUB * cos(way), box.y + STUB * sin(way)
+            near = min(
+                (max(abs(other.x - x) - other.width / 2, abs(other.y - y) - other.height / 2)
+                 for name, other in self.box.items() if name != key),
+                default=100.0,
+            )  # fmt: skip
+            squares = min((hypot(d.x - x, d.y - y) - 16 for d in self.scene.disks), default=100.0)
+            return min(apart, (min(near, squares) - 8) / 20)
+
+        if room(wish) > 0.5:
+            return wish
+        turns = [wish + 2 * pi * k / WAYS for k in range(WAYS)]
+        return max(turns, key=lambda way: (round(room(way), 3), -abs(way - wish)))
+
+    # ── strips ────────────────────────────────────────────────────────────────────────────────────
+
+    def _strips(self) -> None:
+        boxes = [box for _, box in self.scene.boxes()]
+        boxes += [Box(d.x, d.y, SQUARE, SQUARE) for d in self.scene.disks]
+        extent = around(boxes) if boxes else Box(0, 0, 80, 10)
+        low = extent.bottom + STRIP_AWAY - 46
+        for strips, y in ((self.subject.inputs, low), ((self.subject.output,), extent.top - 46)):
+            made = [self._strip(strip, y) for strip in strips]
+            total = sum(width for _, width in made) + 46 * (len(made) - 1)
+            x = extent.x - total / 2
+            for strip, (cells, width) in zip(strips, made, strict=True):
+                at, slots = x + 5, []
+                for cell_width, has_legs in cells:
+                    slots.append([(at + cell_width / 2, cell_width, has_legs)])
+                    at += cell_width
+                self.scene.strips.append(strip_box(strip, slots, y, square=True))
+                x += width + 46
+
+    def _strip(self, strip: Strip, y: float) -> tuple[list[tuple[float, bool]], float]:
+        """The widths of cells, whether legs meet them, and the whole width."""
+        cells = [
+            (max(22.0, width_of(cell.text) + 14), bool(cell.legs)) for cell in strip.cells
+        ] or [(34.0, False)]
+        name = width_of(strip.name)
+        total = sum(width for width, _ in cells) + 10
+        return cells, max(total, min(name, total + 40))
+
+    def _wanted(self) -> Iterator[Wanted]:
+        wires: defaultdict[str, list[Wire]] = defaultdict(list)
+        for wire in self.scene.wires:
+            if wire.leg:
+                wires[wire.leg].append(wire)
+        dots = {d.leg: (d.x, d.y, d.radius) for d in self.scene.disks if d.leg}
+        for leg in self.subject.legs.values():
+            line = signs.leg_label(leg.family, leg.subscripts, leg.size, named=self.density.names)
+            own = wires[leg.name]
+            if any(wire.kind == "cut" for wire in own):
+                for wire in own:
+                    yield Wanted(leg.name, line, (wire,))
+            else:
+                yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))
+
+
+def _ring(far: float) -> list[Point]:
+    """Places round a point, at a distance."""
+    return [(far * cos(pi * k / 6), far * sin(pi * k / 6)) for k in range(12)]
+
+
+def edge(box: Box, towards: Point) -> Point:
+    """Where the line from the center of a box to a point leaves it."""
+    dx, dy = towards[0] - box.x, towards[1] - box.y
+    part = max(
+        abs(dx) / (box.width / 2) if box.width else 0.0,
+        abs(dy) / (box.height / 2) if box.height else 0.0,
+    )
+    return (box.x, box.y) if part <= 0 else (box.x + dx / part, box.y + dy / part)
+
+
+def bent(one: Box, other: Box, bend: float) -> tuple[Point, Segment]:
+    """A line between two boxes, its middle so far from the straight one."""
+    far = hypot(other.x - one.x, other.y - one.y) or 1.0
+    across = (-(other.y - one.y) / far, (other.x - one.x) / far)
+    middle = ((one.x + other.x) / 2, (one.y + other.y) / 2)
+    aim = (middle[0] + 2 * bend * across[0], middle[1] + 2 * bend * across[1])
+    if not bend:
+        start, end = (
+            (edge(one, (other.x, other.y)) if one.width else (one.x, one.y)),
+            edge(other, (one.x, one.y)),
+        )
+        return start, (end,)
+    start = edge(one, aim) if one.width else (one.x, one.y)
+    end = edge(other, aim)
+    first = (start[0] + 2 / 3 * (aim[0] - start[0]), start[1] + 2 / 3 * (aim[1] - start[1]))
+    last = (end[0] + 2 / 3 * (aim[0] - end[0]), end[1] + 2 / 3 * (aim[1] - end[1]))
+    return start, (first, last, end)

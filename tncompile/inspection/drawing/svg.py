@@ -1,0 +1,304 @@
+"""A scene as the text of an SVG: the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from html import escape
+from math import ceil, floor
+
+from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.scene import (
+    Box,
+    CellBox,
+    Disk,
+    Figure,
+    Label,
+    Scene,
+    StripBox,
+    Wire,
+)
+from tncompile.inspection.drawing.text import Line, Span
+from tncompile.inspection.drawing.theme import Theme, style
+
+HALO = 5.0
+"""How much wider than a line what keeps it apart from those that it crosses is."""
+
+LEGEND_ROW = 18.0
+
+
+def svg_of(scene: Scene, theme: Theme = "auto", *, number: int = 0) -> str:
+    """The text of an SVG, `number` tells apart copies on one page.
+
+    Ids and selectors begin with a digest of what the picture shows, for pages and notebooks share
+    one space of names.
+    """
+    digest = sha256(f"{scene.title}\0{scene.description}\0{theme}\0{number}".encode()).hexdigest()
+    own = f"tn{digest[:8]}"
+    return "".join(_Writing(scene, own, theme).parts())
+
+
+class _Writing:
+    def __init__(self, scene: Scene, own: str, theme: Theme) -> None:
+        self.scene, self.own, self.theme = scene, own, theme
+        self.hatches: list[str] = []
+
+    def parts(self) -> Iterator[str]:
+        scene, own = self.scene, self.own
+        legend = list(self._legend())
+        extent = scene.extent()
+        across, down = signs.MARGIN
+        left, top = floor(extent.left - across), floor(extent.top - down)
+        width = ceil(extent.right + across) - left
+        height = ceil(extent.bottom + down) - top
+        if legend:
+            width = max(width, ceil(max(right for _, right in legend)) + 28)
+            height += ceil(LEGEND_ROW * len(legend)) + 6
+        yield (
+            f'<svg xmlns="http://www.w3.org/2000/svg" id="{own}" '
+            f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}" '
+            f'role="img" aria-labelledby="{own}t {own}d" style="max-width:100%;height:auto">'
+            f'<title id="{own}t">{escape(scene.title)}</title>'
+            f'<desc id="{own}d">{escape(scene.description)}</desc>'
+            f"<style>{style('#' + own, self.theme)}</style>"
+            f'<rect class="bg" x="{left}" y="{top}" width="{width}" height="{height}"/>'
+        )
+        yield from self._wires()
+        for disk in scene.disks:
+            yield self._disk(disk)
+        for strip in scene.strips:
+            yield from self._strip(strip)
+        for figure in scene.figures:
+            yield from self._figure(figure)
+        for label in scene.labels:
+            yield self._label(label)
+        for place, (parts, _) in enumerate(legend):
+            at = extent.bottom + down + 4 + LEGEND_ROW * (place + 0.5)
+            yield f'<g transform="translate({left + 14} {_n(at)})">{parts}</g>'
+        yield "</svg>"
+
+    # ── lines ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _wires(self) -> Iterator[str]:
+        """All lines of an index together, halos first, so that none cuts its own dot."""
+        groups: dict[str, list[Wire]] = {}
+        for place, wire in enumerate(self.scene.wires):
+            groups.setdefault(wire.leg or f"\0{place}", []).append(wire)
+        for wires in groups.values():
+            yield f"<g{_data('leg', wires[0].leg)}>"
+            paths = [(_path(wire), wire) for wire in wires]
+            for path, wire in paths:
+                if wire.kind not in ("batch", "plain", "stub"):
+                    yield f'<path class="h" d="{path}" stroke-width="{wire.width + HALO:.1f}"/>'
+            for path, wire in paths:
+                yield self._line(path, wire)
+            if wires[0].title:
+                yield f"<title>{escape(wires[0].title)}</title>"
+            yield "</g>"
+
+    @staticmethod
+    def _line(path: str, wire: Wire) -> str:
+        if wire.kind == "batch":
+            return f'<path class="b" d="{path}"/>'
+        dashes = ' stroke-dasharray="0.1 4"' if wire.kind == "one" else ""
+        line = f'<path class="e" d="{path}" stroke-width="{wire.width:.2f}"{dashes}/>'
+        return line + _arrow(wire) if wire.kind == "cut" else line
+
+    def _disk(self, disk: Disk) -> str:
+        if disk.kind in ("input", "output"):
+            name, side = f"{disk.kind[0]}q", 2 * disk.radius
+            return _rectangle(Box(disk.x, disk.y, side, side), name, 0)
+        name = "d" if disk.kind == "dot" else "bd"
+        title = f"<title>{escape(disk.title)}</title>" if disk.title else ""
+        circle = f'<circle class="{name}" cx="{_n(disk.x)}" cy="{_n(disk.y)}" r="{_n(disk.radius)}"'
+        return f"<g{_data('leg', disk.leg)}>{circle}/>{title}</g>"
+
+    # ── strips ────────────────────────────────────────────────────────────────────────────────────
+
+    def _strip(self, strip: StripBox) -> Iterator[str]:
+        name, box = strip.role[0], strip.box
+        yield f"<g{_data('strip', strip.key)}><title>{escape(strip.title)}</title>"
+        yield _rectangle(box, name, signs.STRIP_RADIUS)
+        for place, cell in enumerate(strip.cells):
+            if cell.padded:
+                right, left = cell.box.right, cell.box.right - cell.padded
+                part = Box((left + right) / 2, box.y, cell.padded, box.height - 3)
+                yield from self._hatching(part)
+            if place:
+                x = _n(cell.box.left)
+                yield f'<path class="{name}v" d="M{x},{_n(box.top)}V{_n(box.bottom)}"/>'
+            yield from self._cell(cell, name, box)
+        yield "</g>"
+
+    def _cell(self, cell: CellBox, name: str, box: Box) -> Iterator[str]:
+        edge = box.top if name == "i" else box.bottom
+        if cell.bar:
+            left, right = min(cell.legs) - 9, max(cell.legs) + 9
+            dots = ' stroke-dasharray="1 7"' if cell.dotted else ""
+            yield f'<path class="{name}b" d="M{_n(left)},{_n(edge)}H{_n(right)}"{dots}/>'
+        if cell.square:
+            y = _n(edge - 6)
+            yield f'<rect class="{name}q" x="{_n(cell.box.x - 6)}" y="{y}" width="12" height="12"/>'
+        if cell.text:
+            x = cell.box.x - cell.padded / 2
+            yield self._text(x, box.y + 0.36 * cell.text[0].size, cell.text, "middle", "")
+
+    # ── nodes ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _figure(self, figure: Figure) -> Iterator[str]:
+        box = figure.box
+        yield f"<g{_data('tensor', figure.key)}><title>{escape(figure.title)}</title>"
+        name = "n" if figure.shade is None else f"s{figure.shade % 6}"
+        name = "f" if figure.frozen else name
+        if figure.shape == "plus":
+            yield f'<circle class="bg e" cx="{_n(box.x)}" cy="{_n(box.y)}" r="7.5" stroke-width="1.5"/>'
+            x, y = _n(box.x), _n(box.y)
+            cross = (
+                f"M{_n(box.x - 4.5)},{y}H{_n(box.x + 4.5)}M{x},{_n(box.y - 4.5)}V{_n(box.y + 4.5)}"
+            )
+            yield f'<path class="e" d="{cross}" stroke-width="1.5"/>'
+        elif figure.shape == "window":
+            yield f'<path class="{name}" d="{_hexagon(box)}"/>'
+        elif figure.shape == "subtree":
+            top, bottom = _n(box.top), _n(box.bottom)
+            path = f"M{_n(box.x)},{top}L{_n(box.right)},{bottom}H{_n(box.left)}Z"
+            yield f'<path class="{name}" stroke-dasharray="3 3" d="{path}"/>'
+        elif figure.shape == "more":
+            yield _rectangle(box, "bg", signs.NODE_RADIUS)
+        else:
+            yield _rectangle(box, name, signs.NODE_RADIUS)
+        if figure.frozen and figure.shape == "tensor":
+            yield from self._hatching(box)
+        if figure.label:
+            size = figure.label[0].size
+            down = 0.36 * size + (4.5 if figure.shape == "subtree" else 0)
+            yield self._text(
+                box.x, box.y + down, figure.label, "middle", "l" if figure.frozen else ""
+            )
+        yield "</g>"
+
+    def _hatching(self, box: Box) -> Iterator[str]:
+        """Lines at 45°, 7 px apart, cut off at the edges of a box."""
+        moves = []
+        inset = 1.5
+        left, right = box.left + inset, box.right - inset
+        top, bottom = box.top + inset, box.bottom - inset
+        start = left - (bottom - top) + 3
+        while start < right:
+            a, b = max(start, left), min(start + bottom - top, right)
+            if a < b:
+                moves.append(
+                    f"M{_n(a)},{_n(bottom - (a - start))}L{_n(b)},{_n(bottom - (b - start))}"
+                )
+            start += 7 * 1.414
+        yield f'<path class="x" d="{"".join(moves)}"/>'
+
+    # ── text ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _label(self, label: Label) -> str:
+        plate = ""
+        if label.plate:
+            box = label.box
+            padded = Box(box.x, box.y, box.width + 4, box.height + 3)
+            plate = _rectangle(padded, "p", 2)
+        if label.turned:
+            inner = self._text(0, 0, label.line, label.anchor, "")
+            where = f"translate({_n(label.x)} {_n(label.y)}) rotate(-90)"
+            return f'{plate}<g transform="{where}">{inner}</g>'
+        return plate + self._text(label.x, label.y, label.line, label.anchor, "l")
+
+    @staticmethod
+    def _text(x: float, y: float, line: Line, anchor: str, name: str) -> str:
+        parts, lowered = [], 0.0
+        size = line[0].size
+        for span in line:
+            parts.append(_span(span, size, span.lowered - lowered))
+            lowered = span.lowered
+        own = f' class="{name}"' if name else ""
+        at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        return (
+            f'<text{own} x="{_n(x)}" y="{_n(y)}" font-size="{size:g}"{at}>{"".join(parts)}</text>'
+        )
+
+    def _legend(self) -> Iterator[tuple[str, float]]:
+        """Lines of signs and what they say, and how far right each goes."""
+        from tncompile.inspection.drawing.text import width_of
+
+        for sign, text in self.scene.legend:
+            line = (Span(text, 11.5, "dim"),)
+            yield LEGEND_SIGNS[sign] + self._text(26, 4, line, "start", ""), 26 + width_of(line)
+
+
+LEGEND_SIGNS = {
+    "shared": '<rect class="s0" x="0" y="-6" width="18" height="12" rx="4"/>',
+    "frozen": '<rect class="f" x="0" y="-6" width="18" height="12" rx="4"/>'
+    '<path class="x" d="M3,4.5L12,-4.5M9,4.5L16,-2"/>',
+    "one": '<path class="e" d="M0,0H18" stroke-width="2" stroke-dasharray="0.1 4"/>',
+    "padded": '<rect class="i" x="0" y="-6" width="18" height="12" rx="3"/>'
+    '<path class="x" d="M10,4.5L16,-2M14,4.5L17,1"/>',
+    "onehot": '<path class="ib" d="M1,0H18" stroke-dasharray="1 7"/>',
+    "cut": '<path class="e" d="M0,4C4,4 6,0 12,0" stroke-width="2"/>'
+    '<path class="d" d="M10,-4L18,0L10,4Z"/>',
+    "more": '<text font-size="15" x="0" y="5">⋯</text>',
+    "subtree": '<path class="n" stroke-dasharray="3 3" d="M9,-7L18,6H0Z"/>',
+    "window": '<path class="n" d="M5,-7H13L18,0L13,7H5L0,0Z"/>',
+    "square": '<rect class="iq" x="3" y="-6" width="12" height="12"/>',
+    "short": '<text font-size="12" font-style="italic" x="2" y="4">A</text>',
+}
+"""The signs of the legend, 18 px wide, about y = 0."""
+
+
+def _span(span: Span, size: float, down: float) -> str:
+    names = {"dim": "t", "italic": "k", "dim italic": "t k", "bold": "w"}.get(span.style, "")
+    attributes = f' class="{names}"' if names else ""
+    attributes += f' font-size="{span.size:g}"' if span.size != size else ""
+    attributes += f' dy="{_n(down)}"' if down else ""
+    text = escape(span.text)
+    return f"<tspan{attributes}>{text}</tspan>" if attributes else text
+
+
+def _n(value: float) -> str:
+    """A coordinate with one decimal.
+
+    >>> _n(3.04), _n(-0.04)
+    ('3', '0')
+    """
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def _path(wire: Wire) -> str:
+    parts = [f"M{_n(wire.start[0])},{_n(wire.start[1])}"]
+    for segment in wire.segments:
+        letter = "L" if len(segment) == 1 else "C"
+        parts.append(letter + " ".join(f"{_n(x)},{_n(y)}" for x, y in segment))
+    return "".join(parts)
+
+
+def _arrow(wire: Wire) -> str:
+    """The head at the end of a line that is cut."""
+    x, y = wire.segments[-1][-1]
+    way = 1 if x > wire.start[0] else -1
+    tip = x + way * 7
+    return f'<path class="d" d="M{_n(tip)},{_n(y)}L{_n(x - way)},{_n(y - 4)}V{_n(y + 4)}Z"/>'
+
+
+def _rectangle(box: Box, name: str, radius: float) -> str:
+    return (
+        f'<rect class="{name}" x="{_n(box.left)}" y="{_n(box.top)}" '
+        f'width="{_n(box.width)}" height="{_n(box.height)}" rx="{radius:g}"/>'
+    )
+
+
+def _hexagon(box: Box) -> str:
+    side = 10.0
+    left, right = _n(box.left + side), _n(box.right - side)
+    return (
+        f"M{left},{_n(box.top)}H{right}L{_n(box.right)},{_n(box.y)}L{right},{_n(box.bottom)}"
+        f"H{left}L{_n(box.left)},{_n(box.y)}Z"
+    )
+
+
+def _data(kind: str, name: str) -> str:
+    """What scripts of a page find a group by."""
+    return f' class="{kind}" data-{kind}="{escape(name)}"' if name else ""

@@ -1,0 +1,111 @@
+"""The colors of drawings, light and dark, as the rules of a style sheet.
+
+Plain hex values: notebooks, papers and converters know no variables of CSS. Fills of shared
+parameters are told apart with protanopia, deuteranopia and tritanopia (by OKLab distances of what
+Machado, Oliveira and Fernandes simulate, 2009); text has a contrast of 5 : 1 on each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Theme = Literal["auto", "light", "dark"]
+
+FONT = "'Source Sans 3','Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colors of one theme."""
+
+    ground: str
+    ink: str
+    dim: str
+    leg: str
+    batch: str
+    tensor: tuple[str, str]  # fill, stroke
+    input: tuple[str, str]
+    output: tuple[str, str]
+    frozen: tuple[str, str]
+    shared: tuple[str, ...]
+    operands: tuple[str, str, str]  # the first, the second, the legs that are contracted
+
+
+LIGHT = Palette(
+    "#ffffff",
+    "#1b2430",
+    "#5b6675",
+    "#4a5668",
+    "#8a94a3",
+    ("#e8eff7", "#33506f"),
+    ("#fdf3dc", "#9a6a00"),
+    ("#e3f3ea", "#1f7a4d"),
+    ("#eceef1", "#6b7280"),
+    ("#fec2b7", "#a4b2fd", "#f7eb8b", "#f29baf", "#dcc662", "#c3cff6"),
+    ("#0067a8", "#c24e00", "#b3006b"),
+)
+
+DARK = Palette(
+    "#12161c",
+    "#e8edf3",
+    "#a3aebc",
+    "#9fb0c4",
+    "#76828f",
+    ("#1f2d3d", "#8fb3d9"),
+    ("#33290f", "#e0b24f"),
+    ("#12301f", "#63c596"),
+    ("#262b33", "#9aa3af"),
+    ("#765d07", "#5155a4", "#0f7260", "#2a3679", "#4d410b", "#15525f"),
+    ("#6cb8f0", "#ffa45c", "#ff7ac0"),
+)
+
+
+def _rules(colors: Palette) -> list[tuple[str, str]]:
+    """Selectors and declarations."""
+    tensor, given, output, frozen = colors.tensor, colors.input, colors.output, colors.frozen
+    pairs = [("n", tensor), ("i", given), ("o", output), ("f", frozen)]
+    boxes = [(f".{name}", f"fill:{a};stroke:{b};stroke-width:1.5") for name, (a, b) in pairs]
+    shared = [
+        (f".s{place}", f"fill:{fill};stroke:{tensor[1]};stroke-width:1.5")
+        for place, fill in enumerate(colors.shared)
+    ]
+    return [
+        (".bg", f"fill:{colors.ground}"),
+        ("text", f"font-family:{FONT};fill:{colors.ink}"),
+        (".e", f"fill:none;stroke:{colors.leg};stroke-linecap:round"),
+        (".h", f"fill:none;stroke:{colors.ground}"),
+        (".b", f"fill:none;stroke:{colors.batch};stroke-width:1.6;stroke-dasharray:6 4"),
+        (".bd", f"fill:{colors.batch}"),
+        *boxes,
+        *shared,
+        (".ib", f"stroke:{given[1]};stroke-width:4.5;stroke-linecap:round"),
+        (".ob", f"stroke:{output[1]};stroke-width:4.5;stroke-linecap:round"),
+        (".iq", f"fill:{given[1]}"),
+        (".oq", f"fill:{output[1]}"),
+        (".iv", f"stroke:{given[1]};stroke-width:.7;opacity:.7"),
+        (".ov", f"stroke:{output[1]};stroke-width:.7;opacity:.7"),
+        (".d", f"fill:{colors.leg}"),
+        (".x", f"stroke:{frozen[1]};stroke-width:1.2;opacity:.55"),
+        (".t", f"fill:{colors.dim}"),
+        (".p", f"fill:{colors.ground}"),
+        (
+            ".l",
+            f"stroke:{colors.ground};stroke-width:2.6px;paint-order:stroke;stroke-linejoin:round",
+        ),
+        (".k", "font-style:italic"),
+        (".w", "font-weight:600"),
+    ]
+
+
+def style(scope: str, theme: Theme) -> str:
+    """The rules of a theme for what is under a selector; `auto` follows the reader's system."""
+
+    def sheet(colors: Palette) -> str:
+        return "".join(f"{scope} {name}{{{rule}}}" for name, rule in _rules(colors))
+
+    if theme == "dark":
+        return sheet(DARK)
+    if theme == "light":
+        return sheet(LIGHT)
+    return f"{sheet(LIGHT)}@media (prefers-color-scheme:dark){{{sheet(DARK)}}}"
