@@ -13,13 +13,16 @@ from tncompile.inspection.drawing.scene import Box, Scene, Wire
 TOGETHER = 12.0
 """Two legs may not lie on each other for longer, in px."""
 
+SMALLEST, PAGE = 7.5, 600.0
+"""The least size of type, in px, on a page so wide."""
+
 TOUCH = 1.0
 """Boxes may have this much in common: rounding."""
 
 
 def faults(scene: Scene, subject: Subject | None = None) -> list[str]:
     """Every fault in words; a good drawing has none."""
-    found = [*_boxes(scene), *_wires(scene), *_labels(scene), *_together(scene)]
+    found = [*_boxes(scene), *_wires(scene), *_labels(scene), *_together(scene), *_type(scene)]
     return found + ([] if subject is None else list(_ends(scene, subject)))
 
 
@@ -127,3 +130,10 @@ def _ends(scene: Scene, subject: Subject) -> Iterator[str]:
         for end, count in expected.items():
             if drawn[end] != count:
                 yield f"{leg.name} is drawn {drawn[end]} times at {end[1]}, not {count}"
+
+
+def _type(scene: Scene) -> Iterator[str]:
+    """Type that is too small on a page of 600 px."""
+    width, least = scene.extent().width + 28, scene.smallest_type()
+    if least * min(1.0, PAGE / width) < SMALLEST:
+        yield f"{width:.0f} px wide, and type of {least:g} px"

@@ -205,6 +205,13 @@ class Scene:
         for strip in self.strips:
             yield strip.key, strip.box
 
+    def smallest_type(self) -> float:
+        """The size of the smallest type, in px."""
+        lines = [label.line for label in self.labels]
+        lines += [figure.label for figure in self.figures]
+        lines += [cell.text for strip in self.strips for cell in strip.cells]
+        return min((span.size for line in lines for span in line), default=12.0)
+
     def extent(self) -> Box:
         """What holds everything."""
         boxes = [box for _, box in self.boxes()]

@@ -21,8 +21,8 @@ LANE = 13.0
 """From one arc below a row to the next."""
 
 SUBSCRIPT_DROP = 3.5
-LABEL, LABEL_SUBSCRIPT, LABEL_DROP = 11.5, 9.0, 2.5
-NAME, NAME_SUBSCRIPT = 15.0, 10.0
+LABEL, LABEL_SUBSCRIPT, LABEL_DROP = 11.5, 10.0, 2.5
+NAME, NAME_SUBSCRIPT = 15.0, 11.5
 STRIP_NAME, SMALL = 13.0, 10.5
 
 
@@ -66,7 +66,7 @@ def subscript(subscripts: tuple[int, ...]) -> str:
 
 def name(family: str, subscripts: tuple[int, ...], *, small: bool = False) -> Line:
     """The name of a tensor, its subscripts lowered."""
-    size, below = (13.0, 9.0) if small else (NAME, NAME_SUBSCRIPT)
+    size, below = (13.0, 10.5) if small else (NAME, NAME_SUBSCRIPT)
     spans = [Span(family, size, "italic")]
     if subscripts:
         spans.append(Span(subscript(subscripts), below, lowered=SUBSCRIPT_DROP))

@@ -18,7 +18,7 @@ from tncompile.inspection.drawing.scene import (
     StripBox,
     Wire,
 )
-from tncompile.inspection.drawing.text import Line, Span
+from tncompile.inspection.drawing.text import Line, Span, width_of
 from tncompile.inspection.drawing.theme import Theme, style
 
 HALO = 5.0
@@ -45,15 +45,15 @@ class _Writing:
 
     def parts(self) -> Iterator[str]:
         scene, own = self.scene, self.own
-        legend = list(self._legend())
         extent = scene.extent()
         across, down = signs.MARGIN
         left, top = floor(extent.left - across), floor(extent.top - down)
         width = ceil(extent.right + across) - left
         height = ceil(extent.bottom + down) - top
+        legend = list(self._legend(left + across, extent.bottom + down + 12, width - 2 * across))
         if legend:
-            width = max(width, ceil(max(right for _, right in legend)) + 28)
-            height += ceil(LEGEND_ROW * len(legend)) + 6
+            width = max(width, ceil(max(right for _, right, _ in legend) + across - left))
+            height = ceil(legend[-1][2] + down) - top
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" id="{own}" '
             f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}" '
@@ -72,9 +72,8 @@ class _Writing:
             yield from self._figure(figure)
         for label in scene.labels:
             yield self._label(label)
-        for place, (parts, _) in enumerate(legend):
-            at = extent.bottom + down + 4 + LEGEND_ROW * (place + 0.5)
-            yield f'<g transform="translate({left + 14} {_n(at)})">{parts}</g>'
+        for parts, _, _ in legend:
+            yield parts
         yield "</svg>"
 
     # ── lines ─────────────────────────────────────────────────────────────────────────────────────
@@ -151,8 +150,8 @@ class _Writing:
         name = "n" if figure.shade is None else f"s{figure.shade % 6}"
         name = "f" if figure.frozen else name
         if figure.shape == "plus":
-            yield f'<circle class="bg e" cx="{_n(box.x)}" cy="{_n(box.y)}" r="7.5" stroke-width="1.5"/>'
             x, y = _n(box.x), _n(box.y)
+            yield f'<circle class="bg e" cx="{x}" cy="{y}" r="7.5" stroke-width="1.5"/>'
             cross = (
                 f"M{_n(box.x - 4.5)},{y}H{_n(box.x + 4.5)}M{x},{_n(box.y - 4.5)}V{_n(box.y + 4.5)}"
             )
@@ -220,13 +219,18 @@ class _Writing:
             f'<text{own} x="{_n(x)}" y="{_n(y)}" font-size="{size:g}"{at}>{"".join(parts)}</text>'
         )
 
-    def _legend(self) -> Iterator[tuple[str, float]]:
-        """Lines of signs and what they say, and how far right each goes."""
-        from tncompile.inspection.drawing.text import width_of
-
+    def _legend(self, left: float, y: float, room: float) -> Iterator[tuple[str, float, float]]:
+        """Signs and what they say, in lines; with each how far right it goes, and its height."""
+        x = left
         for sign, text in self.scene.legend:
             line = (Span(text, 11.5, "dim"),)
-            yield LEGEND_SIGNS[sign] + self._text(26, 4, line, "start", ""), 26 + width_of(line)
+            aside = 26 if sign else 0
+            wide = aside + width_of(line)
+            if x > left and x + wide > left + room:
+                x, y = left, y + LEGEND_ROW
+            inner = LEGEND_SIGNS.get(sign, "") + self._text(aside, 4, line, "start", "")
+            yield f'<g transform="translate({_n(x)} {_n(y)})">{inner}</g>', x + wide, y
+            x += wide + 20
 
 
 LEGEND_SIGNS = {
@@ -239,11 +243,9 @@ LEGEND_SIGNS = {
     "onehot": '<path class="ib" d="M1,0H18" stroke-dasharray="1 7"/>',
     "cut": '<path class="e" d="M0,4C4,4 6,0 12,0" stroke-width="2"/>'
     '<path class="d" d="M10,-4L18,0L10,4Z"/>',
-    "more": '<text font-size="15" x="0" y="5">⋯</text>',
     "subtree": '<path class="n" stroke-dasharray="3 3" d="M9,-7L18,6H0Z"/>',
     "window": '<path class="n" d="M5,-7H13L18,0L13,7H5L0,0Z"/>',
     "square": '<rect class="iq" x="3" y="-6" width="12" height="12"/>',
-    "short": '<text font-size="12" font-style="italic" x="2" y="4">A</text>',
 }
 """The signs of the legend, 18 px wide, about y = 0."""
 

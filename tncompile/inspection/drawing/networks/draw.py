@@ -2,38 +2,136 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.networks.families import grid_of
-from tncompile.inspection.drawing.networks.folding import folded
+from tncompile.inspection.drawing.networks.folding import GENTLE, HARDEST, folded
 from tncompile.inspection.drawing.networks.grid import grid_places
-from tncompile.inspection.drawing.networks.layers import layered
+from tncompile.inspection.drawing.networks.layers import density_of, layered
 from tncompile.inspection.drawing.networks.placed import placed
 from tncompile.inspection.drawing.networks.stress import stress_places
 from tncompile.inspection.drawing.networks.subject import Subject, subject_of
 from tncompile.inspection.drawing.scene import Scene
+from tncompile.inspection.drawing.signs import Density
 from tncompile.network.model import TensorNetwork
 
 MOST_NAMED = 60
 """Nodes of a graph without rows above which legs have no names."""
 
+PAGE, LEAST_TYPE = 600.0, 7.5
+"""A picture is made denser, and folded harder, until its type has 7.5 px on a page of 600 px."""
+
 
 def network_scene(network: TensorNetwork, *, unfolded: bool = False) -> Scene:
     """The drawing of a network; long families, trees and grids are folded unless `unfolded`."""
-    subject = shown(network, unfolded=unfolded)
-    scene = Scene(f"Tensor network {network.target}", _description(subject))
+    return drawn(network, unfolded=unfolded)[1]
+
+
+def drawn(network: TensorNetwork, *, unfolded: bool = False) -> tuple[Subject, Scene]:
+    """What the drawing of a network shows, and the drawing."""
+    whole = subject_of(network)
+    if unfolded:
+        return whole, _scene(whole, None)
+    found: tuple[Subject, Scene] | None = None
+    for folds in (GENTLE, HARDEST):
+        subject = folded(whole, folds)
+        for density in _densities(subject):
+            found = subject, _scene(subject, density)
+            if _is_legible(found[1]):
+                return found
+    assert found is not None
+    return found
+
+
+def _densities(subject: Subject) -> list[Density]:
+    """The density of a subject, and all that are denser."""
+    all_of_them = [signs.LOOSE, signs.TIGHT, signs.DENSE]
+    return all_of_them[all_of_them.index(density_of(subject)) :]
+
+
+def _is_legible(scene: Scene) -> bool:
+    width = scene.extent().width + 2 * signs.MARGIN[0]
+    return scene.smallest_type() * min(1.0, PAGE / width) >= LEAST_TYPE
+
+
+def _scene(subject: Subject, density: Density | None) -> Scene:
+    scene = Scene(f"Tensor network {subject.target}", _description(subject))
+    density = density or density_of(subject)
+    words = ""
+    if density is signs.DENSE:
+        subject, words = abbreviated(subject)
     grid = grid_of(subject)
     if grid is not None:
-        return placed(subject, grid_places(subject, grid), scene, goes_round=True)
-    made = layered(subject, scene)
-    if made is not None:
-        return made
-    named = len(subject.nodes) <= MOST_NAMED
-    return placed(subject, stress_places(subject), scene, goes_round=False, named=named)
+        scene = placed(subject, grid_places(subject, grid), scene, density, goes_round=True)
+    elif (made := layered(subject, scene, density)) is not None:
+        scene = made
+    else:
+        if len(subject.nodes) > MOST_NAMED:
+            density = signs.DENSE
+        scene = placed(subject, stress_places(subject), scene, density, goes_round=False)
+    scene.legend += [*_legend(scene), *([("", words)] if words else [])]
+    return scene
 
 
-def shown(network: TensorNetwork, *, unfolded: bool = False) -> Subject:
-    """What the drawing of a network shows."""
-    subject = subject_of(network)
-    return subject if unfolded else folded(subject)
+def _legend(scene: Scene) -> Iterator[tuple[str, str]]:
+    """What the signs mean that not everybody knows, of those that occur."""
+    shapes = {figure.shape for figure in scene.figures}
+    cells = [cell for strip in scene.strips for cell in strip.cells]
+    kinds = {wire.kind for wire in scene.wires}
+    occurring = {
+        "shared": any(figure.shade is not None for figure in scene.figures),
+        "frozen": any(figure.frozen for figure in scene.figures),
+        "one": "one" in kinds,
+        "padded": any(cell.padded for cell in cells),
+        "onehot": any(cell.dotted for cell in cells),
+        "cut": "cut" in kinds,
+        "subtree": "subtree" in shapes,
+        "window": "window" in shapes,
+        "square": any(cell.square for cell in cells),
+    }
+    for sign, occurs in occurring.items():
+        if occurs:
+            yield sign, MEANINGS[sign]
+
+
+MEANINGS = {
+    "shared": "equal color: one parameter",
+    "frozen": "frozen",
+    "one": "size 1",
+    "padded": "padding",
+    "onehot": "ids, one-hot",
+    "cut": "goes round to the same name",
+    "subtree": "folded subtree, its number of tensors",
+    "window": "window of a convolution",
+    "square": "a leg to the strip in this color",
+}
+
+
+def abbreviated(subject: Subject) -> tuple[Subject, str]:
+    """Long names of families by a prefix that no other has, and what they stand for."""
+    families = list(dict.fromkeys(n.family for n in subject.nodes.values() if n.sign == "tensor"))
+    short: dict[str, str] = {}
+    for family in families:
+        if len(family) > 4:
+            others = [other for other in families if other != family]
+            ends = range(1, len(family))
+            short[family] = next(
+                (
+                    family[:end]
+                    for end in ends
+                    if not any(o.startswith(family[:end]) for o in others)
+                ),
+                family,
+            )
+    nodes = dict(subject.nodes)
+    for key, node in nodes.items():
+        if node.sign == "tensor" and node.family in short:
+            first = replace(node.small[0], text=short[node.family])
+            nodes[key] = replace(node, small=(first, *node.small[1:]))
+    words = ", ".join(f"{given}: {family}" for family, given in short.items() if given != family)
+    return replace(subject, nodes=nodes), words
 
 
 def _description(subject: Subject) -> str:

@@ -226,7 +226,7 @@ def grid_of(subject: Subject) -> list[Node] | None:
         ]
         straight = [step for step in steps if sorted(map(abs, step)) == [0, 1]]
         across = {step[0] == 0 for step in straight}
-        if len(across) == 2 and len(straight) >= CHAINED * len(steps):
-            if 2 * len(members) >= len(subject.nodes):
-                return members
+        most = 2 * len(members) >= len(subject.nodes)
+        if most and len(across) == 2 and len(straight) >= CHAINED * len(steps):
+            return members
     return None

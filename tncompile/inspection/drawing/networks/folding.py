@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from tncompile.inspection.drawing import signs
@@ -27,38 +27,42 @@ from tncompile.inspection.drawing.networks.subject import (
 )
 from tncompile.inspection.drawing.text import Span, number
 
-LONGEST_RUN = 9
-"""Members of a family that are all drawn; of longer ones the first three and the last two."""
 
-LONGEST_LEVEL = 8
-"""Members of the lowest level of a tree or a hierarchy that are all drawn; else two at each end."""
+@dataclass(frozen=True)
+class Folds:
+    """What is drawn whole: members of a family, of the lowest level of a tree or hierarchy, levels,
+    rows and columns of a grid. `ends` of longer runs are kept: of one, and of each of two in a row.
+    """
 
-MOST_LEVELS = 6
-"""Levels of a hierarchy that are all drawn; of higher ones the first two and the last two."""
+    run: int
+    level: int
+    levels: int
+    side: int
+    ends: tuple[int, int]
 
-LONGEST_SIDE = 7
-"""Rows, and columns, of a grid that are all drawn; of more the first three and the last two."""
+
+GENTLE = Folds(9, 8, 6, 7, (3, 2))
+HARDEST = Folds(5, 4, 5, 5, (2, 1))
 
 GAP = "⋯"
 """The legs that were left out at one place of a strip."""
 
 
-def folded(subject: Subject) -> Subject:
+def folded(subject: Subject, folds: Folds = GENTLE) -> Subject:
     """A smaller subject, in which nodes that are left out are `more` nodes and subtrees."""
     grid = grid_of(subject)
     if grid is not None:
-        rest = {n.key for n in subject.nodes.values()} - {n.key for n in grid}
-        return _fold_grid(_Folding(subject), grid) if not rest or grid else subject
+        return _fold_grid(_Folding(subject), grid, folds)
     families = families_of(subject)
     bonds = Bonds(subject)
     chains = chains_of(subject, bonds, families)
     chained = {key for chain in chains for key in chain.members}
     folding = _Folding(subject)
     if 2 * len(chained) < len(subject.nodes) and _is_forest(subject, bonds):
-        _fold_trees(folding, bonds)
-    else:
-        _fold_levels(folding, bonds, families)
-        _fold_runs(folding, chains, families, chained)
+        _fold_trees(folding, bonds, folds)
+    if not folding.into:
+        _fold_levels(folding, bonds, families, folds)
+        _fold_runs(folding, chains, families, chained, folds)
     return folding.subject()
 
 
@@ -137,7 +141,7 @@ class _Folding:
             if gone and cells and cells[-1].kind == "more":
                 continue
             self.cells[strip.key, place] = len(cells)
-            single = cell.kind == "slice" or len(strip.cells) > LONGEST_RUN
+            single = cell.kind == "slice" or len(strip.cells) > 5
             if gone and single:
                 cells.append(Cell("more", (Span(GAP, 13),)))
             else:
@@ -173,29 +177,33 @@ def _fold_runs(
     chains: Sequence[Group],
     families: dict[str, list[Node]],
     chained: set[str],
+    folds: Folds,
 ) -> None:
     """Chains, and families of one subscript, that are long."""
     nodes = folding.old.nodes
     for chain in chains:
         runs = [list(run) for _, run in groupby(chain.members, key=lambda key: nodes[key].family)]
-        long = sum(len(run) > LONGEST_RUN for run in runs)
+        long = sum(len(run) > folds.run for run in runs)
         for place, run in enumerate(runs):
-            if len(run) <= LONGEST_RUN:
+            if len(run) <= folds.run:
                 continue
-            first, last = (3, 2) if long == 1 else (2, 1) if place == 0 else (1, 2)
+            first, last = folds.ends if long == 1 else (2, 1) if place == 0 else (1, 2)
             middle = sorted(run[first:-last], key=lambda key: nodes[key].subscripts)
             folding.fold(middle, nodes[run[0]].family, nodes[middle[0]].subscripts)
     for members in families.values():
         rest = [n for n in members if n.key not in chained and n.key not in folding.into]
-        if len(rest) > LONGEST_RUN and all(len(node.subscripts) == 1 for node in rest):
-            middle = [node.key for node in rest[3:-2]]
-            folding.fold(middle, rest[0].family, rest[3].subscripts)
+        if len(rest) > folds.run and all(len(node.subscripts) == 1 for node in rest):
+            first, last = folds.ends
+            middle = rest[first:-last]
+            folding.fold([n.key for n in middle], rest[0].family, middle[0].subscripts)
 
 
 # ── hierarchies ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _fold_levels(folding: _Folding, bonds: Bonds, families: dict[str, list[Node]]) -> None:
+def _fold_levels(
+    folding: _Folding, bonds: Bonds, families: dict[str, list[Node]], folds: Folds
+) -> None:
     """Families of more subscripts: their levels, and the middle ones of many."""
     levels: dict[str, dict[int, list[Node]]] = {}
     for name, members in families.items():
@@ -207,7 +215,7 @@ def _fold_levels(folding: _Folding, bonds: Bonds, families: dict[str, list[Node]
             by_level[node.subscripts[at]].append(node)
         levels[name] = dict(sorted(by_level.items()))
     values = sorted({value for by_level in levels.values() for value in by_level})
-    inner = set(values[2:-2]) if len(values) > MOST_LEVELS else set()
+    inner = set(values[2:-2]) if len(values) > folds.levels else set()
     between = [
         node.key
         for by_level in levels.values()
@@ -217,7 +225,7 @@ def _fold_levels(folding: _Folding, bonds: Bonds, families: dict[str, list[Node]
     ]
     folding.fold(between, f"levels {values[2]} to {values[-3]}" if inner else "", ())
     longest = max((len(m) for by in levels.values() for m in by.values()), default=0)
-    if longest <= LONGEST_LEVEL:
+    if longest <= folds.level:
         return
     for by_level in levels.values():
         for value, members in by_level.items():
@@ -253,15 +261,15 @@ def _is_forest(subject: Subject, bonds: Bonds) -> bool:
     return True
 
 
-def _fold_trees(folding: _Folding, bonds: Bonds) -> None:
+def _fold_trees(folding: _Folding, bonds: Bonds, folds: Folds) -> None:
     """Keep two leaves at each end of a strip, and all between them and the root."""
     subject = folding.old
     kept: set[str] = set()
     long = False
     for strip in subject.strips:
         leaves = list(_touching(subject, strip))
-        long = long or len(leaves) > LONGEST_LEVEL
-        kept.update(leaves[:2] + leaves[-2:] if len(leaves) > LONGEST_LEVEL else leaves)
+        long = long or len(leaves) > folds.level
+        kept.update(leaves[:2] + leaves[-2:] if len(leaves) > folds.level else leaves)
     if not long:
         return
     parent = _parents(subject, bonds)
@@ -315,12 +323,13 @@ def _parents(subject: Subject, bonds: Bonds) -> dict[str, str | None]:
 # ── grids ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fold_grid(folding: _Folding, grid: Sequence[Node]) -> Subject:
+def _fold_grid(folding: _Folding, grid: Sequence[Node], folds: Folds) -> Subject:
     """The middle rows and columns of a large grid."""
     rows = sorted({node.subscripts[0] for node in grid})
     columns = sorted({node.subscripts[1] for node in grid})
+    first, last = folds.ends
     inner = [
-        set(values[3:-2]) if len(values) > LONGEST_SIDE else set[int]()
+        set(values[first:-last]) if len(values) > folds.side else set[int]()
         for values in (rows, columns)
     ]
     areas: defaultdict[tuple[int, int], list[Node]] = defaultdict(list)
@@ -328,8 +337,8 @@ def _fold_grid(folding: _Folding, grid: Sequence[Node]) -> Subject:
         row, column = node.subscripts
         if row in inner[0] or column in inner[1]:
             place = (
-                rows[3] if row in inner[0] else row,
-                columns[3] if column in inner[1] else column,
+                rows[first] if row in inner[0] else row,
+                columns[first] if column in inner[1] else column,
             )
             areas[place].append(node)
     for place, nodes in areas.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.networks import ordering, spacing
-from tncompile.inspection.drawing.networks.families import Group, groups_of
+from tncompile.inspection.drawing.networks.families import groups_of
 from tncompile.inspection.drawing.networks.frame import add_frame, note_folds, strip_box
 from tncompile.inspection.drawing.networks.items import Item, Scheme, scheme_of
 from tncompile.inspection.drawing.networks.labels import Wanted, place_labels
@@ -24,11 +24,10 @@ MOST_BOWED, BOWED = 3, 0.34
 """Legs below a row, and the part of all, above which a network has no rows."""
 
 
-def layered(subject: Subject, scene: Scene) -> Scene | None:
+def layered(subject: Subject, scene: Scene, density: Density) -> Scene | None:
     """The scene of a network in rows; None where too many legs would run below one."""
     groups = groups_of(subject)
     rows = rows_of(subject, groups)
-    density = _density(subject, groups, rows.of)
     scheme = scheme_of(subject, groups, rows, density)
     base = ordering.order(scheme)
     spacing.place(scheme, base)
@@ -54,11 +53,11 @@ def layered(subject: Subject, scene: Scene) -> Scene | None:
     return scene
 
 
-def _density(subject: Subject, groups: list[Group], rows: dict[str, int]) -> Density:
-    count: defaultdict[int, int] = defaultdict(int)
-    for group in groups:
-        for key in group.members:
-            count[rows[key]] += 1
+def density_of(subject: Subject) -> Density:
+    """How close things stand, by the widest row and the widest strip."""
+    groups = groups_of(subject)
+    rows = rows_of(subject, groups).of
+    count = Counter(rows[key] for group in groups for key in group.members)
     widest = max(count.values(), default=0)
     legs = max((sum(len(cell.legs) for cell in strip.cells) for strip in subject.strips), default=0)
     if widest > DENSE_ROW or legs > DENSE_STRIP:

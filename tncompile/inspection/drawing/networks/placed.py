@@ -24,7 +24,7 @@ from tncompile.inspection.drawing.scene import (
     Wire,
     around,
 )
-from tncompile.inspection.drawing.signs import LOOSE, Density
+from tncompile.inspection.drawing.signs import Density
 from tncompile.inspection.drawing.text import width_of
 
 ACROSS, DOWN = 118.0, 104.0
@@ -47,10 +47,15 @@ FAR = 1.5
 
 
 def placed(
-    subject: Subject, at: Mapping[str, Point], scene: Scene, *, goes_round: bool, named: bool = True
+    subject: Subject,
+    at: Mapping[str, Point],
+    scene: Scene,
+    density: Density,
+    *,
+    goes_round: bool,
 ) -> Scene:
     """The scene of nodes at their places; in a grid that `goes_round` long legs are cut."""
-    return _Placing(subject, at, scene, goes_round, LOOSE if named else signs.DENSE).scene_of()
+    return _Placing(subject, at, scene, goes_round, density).scene_of()
 
 
 class _Placing:

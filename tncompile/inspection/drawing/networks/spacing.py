@@ -14,6 +14,9 @@ ROUNDS = 160
 PENDANT = 0.05
 """How strongly a node with a single leg pulls, or it would bend a chain of upright legs."""
 
+LOOSE = 0.01
+"""How strongly what hangs on a bond along its row is pulled."""
+
 PASSING = 400.0
 """How strongly a leg that passes rows on its way from the base is held straight."""
 
@@ -83,9 +86,6 @@ def _pulls(scheme: Scheme, base: int) -> dict[Item, list[tuple[Item, float]]]:
         if route.cut:
             continue
         if route.path[0].row == route.path[-1].row:
-            one, other = route.path
-            found[one].append((other, 0.1))
-            found[other].append((one, 0.1))
             continue
         ends = {route.path[0].row, route.path[-1].row}
         passes = len(route.path) > 2
@@ -99,6 +99,12 @@ def _pulls(scheme: Scheme, base: int) -> dict[Item, list[tuple[Item, float]]]:
         for one, other in zip(route.path, route.path[1:], strict=False):
             found[one].append((other, weight * (PENDANT if other.key in pendant else 1.0)))
             found[other].append((one, weight * (PENDANT if one.key in pendant else 1.0)))
+    for route in scheme.routes:
+        if route.path[0].row == route.path[-1].row:
+            one, other = route.path
+            for item, near in ((one, other), (other, one)):
+                if not found[item]:  # it hangs on a bond along the row alone
+                    found[item] = [(near, LOOSE)]
     return found
 
 
@@ -125,7 +131,7 @@ def _gap(scheme: Scheme, one: Item, other: Item) -> float:
 
 
 def _room_for_hubs(scheme: Scheme, base: int) -> float:
-    """From one item of the base row to the next where nodes of another row stand between its legs."""
+    """From one item of the base row to the next, where nodes of another stand between its legs."""
     wide = 0.0
     for route in scheme.routes:
         if base in (route.path[0].row, route.path[-1].row):
