@@ -13,6 +13,9 @@ from tncompile.inspection.drawing.scene import Box, Scene, Wire
 TOGETHER = 12.0
 """Two legs may not lie on each other for longer, in px."""
 
+CROSSING = 45.0
+"""Legs that cross under a small angle are near each other for longer; neither is hidden."""
+
 SMALLEST, PAGE = 7.5, 600.0
 """The least size of type, in px, on a page so wide."""
 
@@ -85,13 +88,32 @@ def _together(scene: Scene) -> Iterator[str]:
     pairs = {(a, b) for numbers in cells.values() for a in numbers for b in numbers if a < b}
     for a, b in sorted(pairs):
         long = _common(paths[a], paths[b])
-        if long > TOGETHER and not _same_dot(lines[a], lines[b], long):
+        most = CROSSING if _cross(paths[a], paths[b]) else TOGETHER
+        if long > most and not _same_dot(lines[a], lines[b], long):
             yield f"{lines[a].leg or 'batch'} and {lines[b].leg or 'batch'} lie on each other, {long:.0f} px"
 
 
 def _same_dot(one: Wire, other: Wire, long: float) -> bool:
     """Lines of one index meet at its dot under a small angle."""
     return bool(one.leg) and one.leg == other.leg and long < 30
+
+
+def _cross(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
+    """Whether two lines change sides where they meet."""
+    at, _ = min(
+        ((k, m) for k in range(len(one)) for m in range(len(other))),
+        key=lambda pair: hypot(
+            one[pair[0]][0] - other[pair[1]][0], one[pair[0]][1] - other[pair[1]][1]
+        ),
+    )
+    sides = []
+    for far in (-16, 16):
+        x, y = one[min(max(at + far, 0), len(one) - 1)]
+        place = min(range(len(other)), key=lambda m: hypot(other[m][0] - x, other[m][1] - y))
+        (a, b), (c, d) = other[max(place - 1, 0)], other[min(place + 1, len(other) - 1)]
+        side = (c - a) * (y - b) - (d - b) * (x - a)
+        sides.append(side)
+    return sides[0] * sides[1] < 0
 
 
 def _common(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> float:

@@ -5,9 +5,9 @@ Checks of drawings read scenes, without a browser: boxes, lines as points, place
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import hypot
 from typing import Literal
 
@@ -125,25 +125,23 @@ class Wire:
         """Points along it, at most so far from each other."""
         found, at = [self.start], self.start
         for segment in self.segments:
-            controls = (at, *segment)
-            long = sum(
-                hypot(b[0] - a[0], b[1] - a[1]) for a, b in zip(controls, segment, strict=False)
-            )
+            corners = (at, *segment)
+            long = sum(hypot(c - a, d - b) for (a, b), (c, d) in pairwise(corners))
             count = max(1, round(long / step + 0.5))
-            found += [_on(controls, k / count) for k in range(1, count + 1)]
+            (a, b), (c, d) = at, segment[-1]
+            if len(segment) == 1:
+                found += [
+                    (a + (c - a) * k / count, b + (d - b) * k / count) for k in range(1, count + 1)
+                ]
+            else:
+                (e, f), (g, h), _ = segment
+                for k in range(1, count + 1):
+                    t = k / count
+                    s = 1 - t
+                    p, q, r, u = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+                    found.append((p * a + q * e + r * g + u * c, p * b + q * f + r * h + u * d))
             at = segment[-1]
         return found
-
-
-def _on(controls: Sequence[Point], t: float) -> Point:
-    """A point of a Bézier curve, by de Casteljau's algorithm."""
-    points = list(controls)
-    while len(points) > 1:
-        points = [
-            (a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]))
-            for a, b in itertools.pairwise(points)
-        ]
-    return points[0]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.signs import Density
 from tncompile.network.model import TensorNetwork
 
+MOST_IRREGULAR = 100
+"""Nodes of a picture up to which places without rows are tried where rows are too wide."""
+
 MOST_NAMED = 60
 """Nodes of a graph without rows above which legs have no names."""
 
@@ -35,13 +38,18 @@ def drawn(network: TensorNetwork, *, unfolded: bool = False) -> tuple[Subject, S
     if unfolded:
         return whole, _scene(whole, None)
     found: tuple[Subject, Scene] | None = None
-    for folds in (GENTLE, HARDEST):
-        subject = folded(whole, folds)
+    gentle, hardest = folded(whole, GENTLE), folded(whole, HARDEST)
+    same = len(gentle.nodes) == len(hardest.nodes)
+    for subject in [gentle] if same else [gentle, hardest]:
         for density in _densities(subject):
             found = subject, _scene(subject, density)
             if _is_legible(found[1]):
                 return found
     assert found is not None
+    if grid_of(found[0]) is None and len(found[0].nodes) <= MOST_IRREGULAR:
+        other = _scene(found[0], signs.DENSE, in_rows=False)
+        if _is_legible(other):
+            return found[0], other
     return found
 
 
@@ -56,7 +64,7 @@ def _is_legible(scene: Scene) -> bool:
     return scene.smallest_type() * min(1.0, PAGE / width) >= LEAST_TYPE
 
 
-def _scene(subject: Subject, density: Density | None) -> Scene:
+def _scene(subject: Subject, density: Density | None, *, in_rows: bool = True) -> Scene:
     scene = Scene(f"Tensor network {subject.target}", _description(subject))
     density = density or density_of(subject)
     words = ""
@@ -65,7 +73,7 @@ def _scene(subject: Subject, density: Density | None) -> Scene:
     grid = grid_of(subject)
     if grid is not None:
         scene = placed(subject, grid_places(subject, grid), scene, density, goes_round=True)
-    elif (made := layered(subject, scene, density)) is not None:
+    elif in_rows and (made := layered(subject, scene, density)) is not None:
         scene = made
     else:
         if len(subject.nodes) > MOST_NAMED:

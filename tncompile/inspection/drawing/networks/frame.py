@@ -76,8 +76,9 @@ def add_frame(subject: Subject, scene: Scene) -> None:
         y = strip.box.bottom + 17 if below else strip.box.top - 7
         scene.labels.append(Label(strip.box.x, y, strip.name, "middle"))
     _add_biases(subject, scene)
+    lanes = 0
     for place, (name, keys) in enumerate(subject.batches.items()):
-        _add_batch(scene, name, keys, place)
+        lanes = _add_batch(scene, name, keys, place, lanes)
 
 
 def _add_biases(subject: Subject, scene: Scene) -> None:
@@ -113,49 +114,67 @@ def note_folds(subject: Subject, scene: Scene) -> None:
             scene.labels.append(Label(figure.box.x, figure.box.bottom + 11, line, "middle"))
 
 
-def _add_batch(scene: Scene, name: str, keys: Sequence[str], place_of: int) -> None:
+def _add_batch(scene: Scene, name: str, keys: Sequence[str], place: int, lanes: int) -> int:
     """A dashed line round the left side, from the inputs that have a batch axis to the output.
 
-    Inputs that are not the leftmost one are reached below all names.
+    The leftmost input joins it straight, others below all names: a lane each, the number of lanes
+    that were used is returned.
     """
     strips = {strip.key: strip for strip in scene.strips}
-    leftmost = min(
-        (s.box.left, s.key) for s in scene.strips if s.role == "input" or len(keys) == 1
-    )[1]
     ends = sorted((strips[key] for key in keys), key=lambda strip: strip.box.left)
     given = [strip for strip in ends if strip.role == "input"]
     output = next((strip for strip in ends if strip.role == "output"), None)
     if not given or (output is None and len(given) < 2):
-        return
-    left = scene.extent().left - (ASIDE if place_of == 0 else 14.0)
-    shift = 5.0 * place_of - 2.5 * min(place_of, 1)
-    label = (Span(f"batch {'…' if name == '...' else name}", 11, "dim"),)
-    title = f"batch {name}"
-    low = max(strip.box.bottom for strip in given) + 26
-    for place, strip in enumerate(given):
-        at = (strip.box.left, strip.box.y + shift)
-        path: list[Segment] = []
-        if strip.key != leftmost:
-            below, x = low + 6 * (len(given) - 1 - place) + 7 * place_of, at[0] - 12 - shift
-            path += _turn((x, at[1]), (x, below), (-1, 0), 8.0)
-            path += _turn((x, below), (left, below), (0, 1), 8.0)
-            corner = (left, below)
-        else:
-            corner = (left, at[1])
-        joins = tuple(each.key for each in (strip, output) if each is not None)
-        if place == 0 and output is not None:
-            top = output.box.y + shift
-            path += _turn(corner, (left, top), (-1, 0), RADIUS)
-            path += _turn((left, top), (output.box.left, top), (0, -1), RADIUS)
-            path.append(((output.box.left, top),))
-            middle = (at[1] + top) / 2
-            scene.labels.append(Label(left + 4, middle, label, "middle", turned=True, plate=True))
-        else:
-            joint = given[0].box.y - 5.0
-            path += _turn(corner, (left, joint), (-1, 0), 8.0)
-            path.append(((left, joint),))
+        return lanes
+    leftmost = min((s for s in scene.strips if s.role == "input"), key=lambda s: s.box.left)
+    direct = next((strip for strip in given if strip is leftmost), None)
+    below = [strip for strip in given if strip is not leftmost]
+    left = scene.extent().left - (ASIDE if place == 0 else 14.0)
+    low = max(strip.box.bottom for strip in scene.strips if strip.role == "input") + 27
+    shift = min(10.0, 5.0 * place)
+    joins = tuple(strip.key for strip in ends)
+
+    def add(start: Point, path: list[Segment]) -> None:
+        title = f"batch {name}"
+        scene.wires.append(Wire(start, tuple(path), 1.6, "batch", joins=joins, title=title))
+
+    def end(corner: Point, path: list[Segment], coming: tuple[int, int]) -> list[Segment]:
+        """Up the left side to the output."""
+        assert output is not None
+        top = output.box.y + shift
+        last: Segment = ((output.box.left, top),)
+        return [
+            *path,
+            *_turn(corner, (left, top), coming, RADIUS),
+            *_turn((left, top), (output.box.left, top), (0, -1), RADIUS),
+            last,
+        ]
+
+    for lane, strip in enumerate(below):
+        start = (strip.box.left, strip.box.y + shift)
+        name_left = strip.box.x - width_of(strip.name) / 2 - 8
+        x, y = min(start[0] - 12, name_left) - 5 * place, low + 7 * (lanes + lane)
+        path: list[Segment] = [
+            *_turn((x, start[1]), (x, y), (-1, 0), 8.0),
+            *_turn((x, y), (left, y), (0, 1), 8.0),
+        ]
+        if lane + 1 < len(below):
+            add(start, [*path, ((left, y),)])
+            scene.disks.append(Disk(left, y, 3.2, "batch"))
+        elif direct is not None:
+            joint = direct.box.y + shift
+            add(start, [*path, *_turn((left, y), (left, joint), (-1, 0), 8.0), ((left, joint),)])
             scene.disks.append(Disk(left, joint, 3.2, "batch"))
-        scene.wires.append(Wire(at, tuple(path), 1.6, "batch", joins=joins, title=title))
+        elif output is not None:
+            add(start, end((left, y), path, (-1, 0)))
+    if direct is not None and output is not None:
+        start = (direct.box.left, direct.box.y + shift)
+        add(start, end((left, start[1]), [], (-1, 0)))
+    if output is not None:
+        text = (Span(f"batch {'…' if name == '...' else name}", 11, "dim"),)
+        middle = (given[0].box.y + output.box.y) / 2
+        scene.labels.append(Label(left + 4, middle, text, "middle", turned=True, plate=True))
+    return lanes + len(below)
 
 
 def _turn(

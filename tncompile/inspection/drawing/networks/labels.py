@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tncompile.inspection.drawing.scene import Box, Label, Point, Scene, Wire
 from tncompile.inspection.drawing.signs import LABEL
@@ -15,9 +15,6 @@ CELL = 40
 STEP = 6.0
 AT = (0.5, 0.42, 0.58, 0.34, 0.66, 0.27, 0.73, 0.2, 0.8, 0.14, 0.86)
 """Where along its line a label is tried, in parts of its length."""
-
-SOLID, CROSSED = 8.0, 1.0
-"""How bad it is to stand on a node or a text, and on a line."""
 
 ASCENT = 0.74 * LABEL
 FLAT = 0.35
@@ -38,39 +35,39 @@ class Occupancy:
     """What stands where, in a grid of cells, so that only what is near is looked at."""
 
     def __init__(self) -> None:
-        self.cells: defaultdict[tuple[int, int], list[tuple[Box, float]]] = defaultdict(list)
+        self.cells: defaultdict[tuple[int, int], list[tuple[Box, bool]]] = defaultdict(list)
 
-    def add(self, box: Box, weight: float) -> None:
+    def add(self, box: Box, *, solid: bool = True) -> None:
         """Enter a box."""
         for cell in self._near(box):
-            self.cells[cell].append((box, weight))
+            self.cells[cell].append((box, solid))
 
     def add_scene(self, scene: Scene) -> None:
         """Enter nodes, strips, dots, labels and lines."""
         for _, box in scene.boxes():
-            self.add(box, SOLID)
+            self.add(box)
         for label in scene.labels:
-            self.add(label.box, SOLID)
+            self.add(label.box)
         for disk in scene.disks:
-            self.add(Box(disk.x, disk.y, 2 * disk.radius, 2 * disk.radius), SOLID)
+            self.add(Box(disk.x, disk.y, 2 * disk.radius, 2 * disk.radius))
         for wire in scene.wires:
             side = max(2.0, wire.width)
             for x, y in wire.points(STEP):
-                self.add(Box(x, y, side, side), CROSSED)
+                self.add(Box(x, y, side, side), solid=False)
             if wire.kind == "cut":
                 x, y = wire.segments[-1][-1]
-                self.add(Box(x, y, 14, 10), SOLID)  # its head
+                self.add(Box(x, y, 14, 10))  # its head
 
-    def hits(self, box: Box) -> float:
-        """How bad a place is; 0 is free."""
+    def hits(self, box: Box) -> tuple[int, int]:
+        """How many nodes and texts a box stands on, and how many points of lines."""
         seen: set[int] = set()
-        found = 0.0
+        solid = crossed = 0
         for cell in self._near(box):
-            for other, weight in self.cells.get(cell, ()):
+            for other, is_solid in self.cells.get(cell, ()):
                 if id(other) not in seen and box.overlaps(other):
                     seen.add(id(other))
-                    found += weight
-        return found
+                    solid, crossed = solid + is_solid, crossed + (not is_solid)
+        return solid, crossed
 
     @staticmethod
     def _near(box: Box) -> Iterator[tuple[int, int]]:
@@ -92,22 +89,27 @@ def place_labels(scene: Scene, wanted: Sequence[Wanted]) -> None:
         label = _placed(each, taken)
         if label is not None:
             scene.labels.append(label)
-            taken.add(label.box, SOLID)
+            taken.add(label.box)
 
 
 def _placed(each: Wanted, taken: Occupancy) -> Label | None:
-    best: tuple[float, Label] | None = None
-    for label in _candidates(each):
-        hits = taken.hits(label.box)
-        if not hits:
-            return label
-        if best is None or hits < best[0]:
-            best = hits, label
-    for label in _on_the_line(each):
-        hits = taken.hits(label.box) / 4
-        if best is None or hits < best[0]:
-            best = hits, label
-    return None if best is None else best[1]
+    """The whole label in a free place, else its size alone; nothing where there is no room."""
+    for line in (each.line, each.line[-1:]):
+        wanted = replace(each, line=line)
+        best: tuple[int, Label] | None = None
+        for label in _candidates(wanted):
+            solid, crossed = taken.hits(label.box)
+            if not solid and not crossed:
+                return label
+            if not solid and (best is None or crossed < best[0]):
+                best = crossed, label
+        for label in _on_the_line(wanted):
+            solid, crossed = taken.hits(label.box)
+            if not solid and (best is None or crossed < 4 * best[0]):
+                best = crossed // 4, label
+        if best is not None:
+            return best[1]
+    return None
 
 
 def _candidates(each: Wanted) -> Iterator[Label]:

@@ -23,6 +23,9 @@ TIGHT_ROW, DENSE_ROW, DENSE_STRIP = 6, 9, 12
 MOST_BOWED, BOWED = 3, 0.34
 """Legs below a row, and the part of all, above which a network has no rows."""
 
+FEW, CROSSED = 20, 1.2
+"""A network of more legs than these has no rows where more pairs cross than this times the legs."""
+
 
 def layered(subject: Subject, scene: Scene, density: Density) -> Scene | None:
     """The scene of a network in rows; None where too many legs would run below one."""
@@ -30,6 +33,9 @@ def layered(subject: Subject, scene: Scene, density: Density) -> Scene | None:
     rows = rows_of(subject, groups)
     scheme = scheme_of(subject, groups, rows, density)
     base = ordering.order(scheme)
+    if len(scheme.routes) > FEW and ordering.crossings(scheme) > CROSSED * len(scheme.routes):
+        return None
+    _make_room_for_arcs(scheme)
     spacing.place(scheme, base)
     _widen(scheme)
     routing = Routing(scheme)
@@ -63,6 +69,20 @@ def density_of(subject: Subject) -> Density:
     if widest > DENSE_ROW or legs > DENSE_STRIP:
         return DENSE
     return TIGHT if widest > TIGHT_ROW else LOOSE
+
+
+def _make_room_for_arcs(scheme: Scheme) -> None:
+    """Nodes wide enough for the legs that leave below to others of their row."""
+    place = {item: at for items in scheme.rows.values() for at, item in enumerate(items)}
+    bowed: Counter[Item] = Counter()
+    for pair, names in scheme.bonds.items():
+        left, right = sorted(pair, key=lambda item: place[item])
+        between = scheme.rows[left.row][place[left] + 1 : place[right]]
+        if any(item.kind != "pass" for item in between):
+            bowed.update({left: len(names), right: len(names)})
+    for item, count in bowed.items():
+        legs = len(item.side[-1]) + count
+        item.width = max(item.width, signs.LEG_GAP * (legs - 1) + 20)
 
 
 def _widen(scheme: Scheme) -> None:

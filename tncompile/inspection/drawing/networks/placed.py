@@ -6,7 +6,7 @@ Legs to strips are stubs that end in a square; the strips, above and below, show
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import atan2, cos, hypot, pi, radians, sin
 
 from tncompile.inspection.drawing import signs
@@ -39,7 +39,7 @@ WAYS = 24
 STRIP_AWAY = 92.0
 """From the outermost nodes to a strip."""
 
-BENDS = (0.0, 22.0, -22.0, 44.0, -44.0, 66.0, -66.0, 90.0, -90.0)
+BENDS = (0.0, *(way * bend for bend in (26.0, 52.0, 78.0, 104.0, 130.0) for way in (1, -1)))
 """How far a line is bent, until it meets no node."""
 
 FAR = 1.5
@@ -86,6 +86,7 @@ class _Placing:
             scene.figures.append(
                 Figure(key, node.sign, self.box[key], label, node.title, node.shade, node.frozen)
             )
+        dotted: list[tuple[Leg, list[str]]] = []
         twins: defaultdict[frozenset[str], list[Leg]] = defaultdict(list)
         for leg in subject.legs.values():
             keys = [end.key for end in leg.ends if end.key in self.box]
@@ -93,9 +94,12 @@ class _Placing:
                 twins[frozenset(keys)].append(leg)
             elif not leg.is_line:
                 self._dot(leg, keys)
+                dotted.append((leg, keys))
+        for leg, keys in dotted:
+            self._to_dot(leg, keys)
         for legs in twins.values():
             for number, leg in enumerate(legs):
-                self._bond(leg, 22.0 * (number - (len(legs) - 1) / 2))
+                self._bond(leg, 18.0 * (number - (len(legs) - 1) / 2))
         for leg in subject.legs.values():
             self._stubs(leg)
         self._strips()
@@ -107,8 +111,8 @@ class _Placing:
     # ── lines ─────────────────────────────────────────────────────────────────────────────────────
 
     def _bond(self, leg: Leg, bend: float) -> None:
-        one, other = (self.box[end.key] for end in leg.ends)
-        keys = tuple(end.key for end in leg.ends)
+        keys = tuple(sorted(end.key for end in leg.ends))
+        one, other = (self.box[key] for key in keys)
         steps = max(abs(other.x - one.x) / ACROSS, abs(other.y - one.y) / DOWN)
         self._note_way(keys[0], one, (other.x, other.y))
         self._note_way(keys[1], other, (one.x, one.y))
@@ -116,13 +120,26 @@ class _Placing:
             for key, box, near in ((keys[0], one, other), (keys[1], other, one)):
                 self._cut(leg, key, box, near)
             return
-        for more in BENDS:
+        kind = "one" if leg.size == 1 else "leg"
+
+        def wire(more: float) -> Wire:
             start, segment = bent(one, other, bend + more)
-            kind = "one" if leg.size == 1 else "leg"
-            wire = Wire(start, (segment,), leg.width, kind, leg.name, keys, leg.title)  # type: ignore[arg-type]
-            if not self._meets(wire, keys):
-                break
-        self.scene.wires.append(wire)
+            return Wire(start, (segment,), leg.width, kind, leg.name, keys, leg.title)  # type: ignore[arg-type]
+
+        self.scene.wires.append(self._freest(wire, keys))
+
+    def _freest(self, wire: Callable[[float], Wire], keys: Sequence[str]) -> Wire:
+        """The line with the bend that meets nodes and dots least."""
+        best: tuple[int, Wire] | None = None
+        for more in BENDS:
+            tried = wire(more)
+            hits = self._hits(tried, keys)
+            if not hits:
+                return tried
+            if best is None or hits < best[0]:
+                best = hits, tried
+        assert best is not None
+        return best[1]
 
     def _cut(self, leg: Leg, key: str, box: Box, near: Box) -> None:
         """A stub that leaves the grid, away from where the leg ends."""
@@ -137,21 +154,19 @@ class _Placing:
         self.scene.wires.append(wire)
         self.ways[key].append(atan2(end[1] - start[1], end[0] - start[0]))
 
-    def _meets(self, wire: Wire, keys: Sequence[str]) -> bool:
+    def _hits(self, wire: Wire, keys: Sequence[str]) -> int:
         points = wire.points(6.0)
-        return any(
-            box.holds(point, -3.0)
-            for key, box in self.box.items()
-            if key not in keys
-            for point in points
-        )
+        boxes = [box for key, box in self.box.items() if key not in keys]
+        boxes += [Box(d.x, d.y, 12, 12) for d in self.scene.disks if d.leg != wire.leg]
+        return sum(box.holds(point, -3.0) for box in boxes for point in points)
 
     def _dot(self, leg: Leg, keys: Sequence[str]) -> None:
         """A dot amid its nodes, and a line to each of them."""
         boxes = [self.box[key] for key in keys]
         radius = signs.dot_radius(leg.width)
-        x = sum(box.x for box in boxes) / len(boxes)
-        y = sum(box.y for box in boxes) / len(boxes)
+        x = sum(box.x for box in boxes) / max(1, len(boxes))
+        y = sum(box.y for box in boxes) / max(1, len(boxes))
+        x, y = self.at.get(f"dot {leg.name}", (x, y))
         taken = [*self.box.values(), *(Box(d.x, d.y, 20, 20) for d in self.scene.disks)]
         x, y = next(
             (x + dx, y + dy)
@@ -160,16 +175,21 @@ class _Placing:
             if not any(box.holds((x + dx, y + dy), -radius - 6) for box in taken)
         )
         self.scene.disks.append(Disk(x, y, radius, "dot", leg.name, leg.title))
-        dot = Box(x, y, 0, 0)
-        for key, box in zip(keys, boxes, strict=True):
-            self._note_way(key, box, (x, y))
-            for more in BENDS:
+
+    def _to_dot(self, leg: Leg, keys: Sequence[str]) -> None:
+        """A line from each node to the dot of an index."""
+        disk = next(disk for disk in self.scene.disks if disk.leg == leg.name)
+        dot = Box(disk.x, disk.y, 0, 0)
+        for key in keys:
+            box = self.box[key]
+            self._note_way(key, box, (dot.x, dot.y))
+            joins = (f"dot {leg.name}", key)
+
+            def wire(more: float, box: Box = box, joins: tuple[str, ...] = joins) -> Wire:
                 start, segment = bent(dot, box, more)
-                joins = (f"dot {leg.name}", key)
-                wire = Wire(start, (segment,), leg.width, "leg", leg.name, joins, leg.title)
-                if not self._meets(wire, (key,)):
-                    break
-            self.scene.wires.append(wire)
+                return Wire(start, (segment,), leg.width, "leg", leg.name, joins, leg.title)
+
+            self.scene.wires.append(self._freest(wire, (key,)))
 
     def _note_way(self, key: str, box: Box, towards: Point) -> None:
         self.ways[key].append(atan2(towards[1] - box.y, towards[0] - box.x))
