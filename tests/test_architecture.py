@@ -31,6 +31,7 @@ ROOMS = (
     "models",
     "tuning",
     "tensorizing",
+    "inspection/drawing",
     "compiler",
     "instantiated",
     "architecture",
@@ -60,7 +61,12 @@ THIRD_PARTIES = {
     "cotengra": {"planning/paths/optimizers.py"},
     "networkx": {"network/model.py"},
     "filelock": {"files.py"},
-    "numpy": {"planning/paths/intervals.py"},
+    "numpy": {
+        "planning/paths/intervals.py",
+        "inspection/drawing/networks/rows.py",
+        "inspection/drawing/networks/stress.py",
+    },
+    "resvg_py": {"inspection/drawing/drawing.py"},
     "safetensors": {"tensorizing/storing.py"},
     "transformers": {"tensorizing/originals/pretrained.py", "tensorizing/replacing/quantizer.py"},
     "torch": {

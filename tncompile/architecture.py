@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
+from tncompile.inspection.drawing.drawing import Drawable
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.refusals import no_plan, no_split, require_plan_of
+from tncompile.refusals import limits_named, no_split, require_plan_of
 
 if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
+    from tncompile.inspection.drawing.scene import Scene
     from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
@@ -36,7 +37,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Architecture(Instantiated):
+class Architecture(Instantiated, Drawable):
     """One network with all its sizes: its source, its cost, its module.
 
     Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`
@@ -149,7 +150,7 @@ class Architecture(Instantiated):
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, **options)
-        with self._limits_named():
+        with limits_named(self._block):
             tuning = tune_network(self.network, request, training, seconds, progress)
         if anyway or not tuning.busy:
             if self._lock is not None and self.keeps_lock:
@@ -359,7 +360,7 @@ class Architecture(Instantiated):
         plans, given = self._plans, (self.lock, self.keeps_lock, progress)
         if request not in plans:
             tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
-            with self._limits_named():
+            with limits_named(self._block):
                 if tuned is not None:
                     plans[request] = tuned.with_batch(request.asked[len(request.asked) // 2])
                 else:
@@ -389,12 +390,8 @@ class Architecture(Instantiated):
             self._compiled[key] = planned, made
         return self._compiled[key][1]
 
-    @contextmanager
-    def _limits_named(self) -> Iterator[None]:
-        """Turn "no plan keeps to the memory limit" and "no order" into the diagnostics of them."""
-        from tncompile.planning import NoOrderError, NoPlanError
+    def _scene(self, unfolded: bool, width: int) -> Scene:
+        """What is drawn: its network."""
+        from tncompile.inspection.drawing.networks.draw import network_scene
 
-        try:
-            yield
-        except (NoOrderError, NoPlanError) as error:
-            raise CompileError((no_plan(self._block, error),)) from None
+        return network_scene(self.network, unfolded=unfolded, width=width)

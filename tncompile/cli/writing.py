@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, TextIO
 
-from tncompile.files import replace_file
+from tncompile.files import replaced
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
@@ -87,22 +87,24 @@ def report(diagnostics: Iterable[Diagnostic]) -> None:
         say(render(problems, color=_terminal(sys.stderr) and not plain).rstrip("\n"))
 
 
-def write_file(name: str, text: str) -> None:
-    """Put a text where `-o` says (`-`: standard output); the file appears whole or not at all.
+def write_file(name: str, content: str | bytes) -> None:
+    """Put a text, or bytes, where `-o` says (`-`: standard output), whole or not at all.
 
     Raises `UsageError` where that cannot be done.
     """
     if name == "-":
-        show(text)
+        show(content if isinstance(content, str) else content.decode())
         return
+    data = content.encode() if isinstance(content, str) else content
     with refused(f"cannot write {name}: ", OSError):
         target = Path(name).resolve()
         if target.is_dir():
             raise UsageError(f"cannot write {name}: it is a directory")
         if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
-            target.write_text(text, encoding="utf-8", newline="\n")
+            target.write_bytes(data)
         else:
-            replace_file(target, text)
+            with replaced(target) as temporary:
+                temporary.write_bytes(data)
 
 
 @contextmanager

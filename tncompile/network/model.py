@@ -8,6 +8,7 @@ as JSON. Order is the order of declaration.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,9 @@ DOTS = "..."
 
 RUN_TIME = ("batch", "dots", "window")
 """The kinds of index whose size is known at run time; no tensor but inputs carries them."""
+
+MEMBER = re.compile(r"([^][]+)\[([0-9]{1,9}(?:, ?[0-9]{1,9})*)\]")
+"""The name of a member of a family."""
 
 Kind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel"]
 
@@ -132,6 +136,18 @@ class Tensor(FrozenModel):
     def legs(self) -> tuple[str, ...]:
         """Its indices in order, groups flattened."""
         return tuple(index for axis in self.axes for index in axis)
+
+    @cached_property
+    def family(self) -> str:
+        """`V` of `V[2, 5]`."""
+        matched = MEMBER.fullmatch(self.name)
+        return matched[1] if matched else self.name
+
+    @cached_property
+    def subscripts(self) -> tuple[int, ...]:
+        """`(2, 5)` of `V[2, 5]`, empty for a tensor that is no member of a family."""
+        matched = MEMBER.fullmatch(self.name)
+        return tuple(map(int, matched[2].split(","))) if matched else ()
 
 
 class Bias(FrozenModel):

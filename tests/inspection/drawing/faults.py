@@ -8,13 +8,16 @@ from itertools import pairwise
 from math import hypot
 
 from tncompile.inspection.drawing.networks.subject import Subject
-from tncompile.inspection.drawing.scene import Box, Scene, Wire
+from tncompile.inspection.drawing.scene import Box, Scene
 
 TOGETHER = 12.0
 """Two legs may not lie on each other for longer, in px."""
 
-CROSSING = 45.0
+CROSSING = 60.0
 """Legs that cross under a small angle are near each other for longer; neither is hidden."""
+
+FAN = 40.0
+"""Lines come together this near to the dot of their index."""
 
 SMALLEST, PAGE = 7.5, 600.0
 """The least size of type, in px, on a page so wide."""
@@ -60,9 +63,9 @@ def _wires(scene: Scene) -> Iterator[str]:
             if any(box.holds(point, 0.5) for point in points):
                 yield f"{wire.leg or wire.kind} runs through {key}"
         for leg, box in dots:
-            if leg and leg != wire.leg and box.overlaps(low):
-                if any(box.holds(point, 0.5) for point in points):
-                    yield f"{wire.leg or wire.kind} runs through the dot of {leg}"
+            near = leg and leg != wire.leg and box.overlaps(low)
+            if near and any(box.holds(point, 0.5) for point in points):
+                yield f"{wire.leg or wire.kind} runs through the dot of {leg}"
 
 
 def _labels(scene: Scene) -> Iterator[str]:
@@ -86,16 +89,19 @@ def _together(scene: Scene) -> Iterator[str]:
         for x, y in points:
             cells[int(x // 8), int(y // 8)].add(number)
     pairs = {(a, b) for numbers in cells.values() for a in numbers for b in numbers if a < b}
+    dots = {disk.leg: (disk.x, disk.y) for disk in scene.disks if disk.kind == "dot"}
     for a, b in sorted(pairs):
-        long = _common(paths[a], paths[b])
-        most = CROSSING if _cross(paths[a], paths[b]) else TOGETHER
-        if long > most and not _same_dot(lines[a], lines[b], long):
-            yield f"{lines[a].leg or 'batch'} and {lines[b].leg or 'batch'} lie on each other, {long:.0f} px"
-
-
-def _same_dot(one: Wire, other: Wire, long: float) -> bool:
-    """Lines of one index meet at its dot under a small angle."""
-    return bool(one.leg) and one.leg == other.leg and long < 30
+        fans = [dots[lines[each].leg] for each in (a, b) if lines[each].leg in dots]
+        one, other = (
+            [p for p in paths[each] if all(hypot(p[0] - x, p[1] - y) > FAN for x, y in fans)]
+            for each in (a, b)
+        )
+        if len(one) < 2 or len(other) < 2 or _common(one, other) <= TOGETHER:
+            continue
+        long = _common(one, other)
+        if long > (CROSSING if _cross(one, other) else TOGETHER):
+            names = " and ".join(lines[each].leg or "batch" for each in (a, b))
+            yield f"{names} lie on each other, {long:.0f} px"
 
 
 def _cross(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
@@ -107,7 +113,7 @@ def _cross(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> 
         ),
     )
     sides = []
-    for far in (-16, 16):
+    for far in (-35, 35):
         x, y = one[min(max(at + far, 0), len(one) - 1)]
         place = min(range(len(other)), key=lambda m: hypot(other[m][0] - x, other[m][1] - y))
         (a, b), (c, d) = other[max(place - 1, 0)], other[min(place + 1, len(other) - 1)]

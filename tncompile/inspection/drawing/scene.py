@@ -5,6 +5,7 @@ Checks of drawings read scenes, without a browser: boxes, lines as points, place
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,6 +15,9 @@ from typing import Literal
 from tncompile.inspection.drawing.text import Line, width_of
 
 Point = tuple[float, float]
+
+ALIKE = 6
+"""Two legs that share more places of 3 px than these lie on each other."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,19 @@ class Scene:
         lines += [figure.label for figure in self.figures]
         lines += [cell.text for strip in self.strips for cell in strip.cells]
         return min((span.size for line in lines for span in line), default=12.0)
+
+    def is_crowded(self) -> bool:
+        """Whether two legs lie on each other for a while, so that one seems to be missing."""
+        places: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+        legs = [wire for wire in self.wires if wire.leg]
+        for number, wire in enumerate(legs):
+            for x, y in wire.points(2.0):
+                places[int(x // 3), int(y // 3)].add(number)
+        shared: Counter[tuple[int, int]] = Counter()
+        for numbers in places.values():
+            if len(numbers) > 1:
+                shared.update((a, b) for a in numbers for b in numbers if a < b)
+        return any(count > ALIKE and legs[a].leg != legs[b].leg for (a, b), count in shared.items())
 
     def extent(self) -> Box:
         """What holds everything."""

@@ -23,34 +23,45 @@ MOST_IRREGULAR = 100
 MOST_NAMED = 60
 """Nodes of a graph without rows above which legs have no names."""
 
-PAGE, LEAST_TYPE = 600.0, 7.5
-"""A picture is made denser, and folded harder, until its type has 7.5 px on a page of 600 px."""
+LEAST_TYPE = 7.5
+"""A picture is made denser, and folded harder, until its type has so many px on its page."""
 
 
-def network_scene(network: TensorNetwork, *, unfolded: bool = False) -> Scene:
-    """The drawing of a network; long families, trees and grids are folded unless `unfolded`."""
-    return drawn(network, unfolded=unfolded)[1]
+def network_scene(network: TensorNetwork, *, unfolded: bool = False, width: int = 600) -> Scene:
+    """The drawing of a network; long families, trees and grids are folded unless `unfolded`.
+
+    Its type can be read on a page of `width` px.
+    """
+    return drawn(network, unfolded=unfolded, width=width)[1]
 
 
-def drawn(network: TensorNetwork, *, unfolded: bool = False) -> tuple[Subject, Scene]:
+def drawn(
+    network: TensorNetwork, *, unfolded: bool = False, width: int = 600
+) -> tuple[Subject, Scene]:
     """What the drawing of a network shows, and the drawing."""
     whole = subject_of(network)
     if unfolded:
         return whole, _scene(whole, None)
-    found: tuple[Subject, Scene] | None = None
     gentle, hardest = folded(whole, GENTLE), folded(whole, HARDEST)
     same = len(gentle.nodes) == len(hardest.nodes)
-    for subject in [gentle] if same else [gentle, hardest]:
-        for density in _densities(subject):
-            found = subject, _scene(subject, density)
-            if _is_legible(found[1]):
-                return found
-    assert found is not None
-    if grid_of(found[0]) is None and len(found[0].nodes) <= MOST_IRREGULAR:
-        other = _scene(found[0], signs.DENSE, in_rows=False)
-        if _is_legible(other):
-            return found[0], other
-    return found
+    tried = [
+        (subject, density)
+        for subject in ([gentle] if same else [gentle, hardest])
+        for density in _densities(subject)
+    ]
+    best: tuple[Subject, Scene] | None = None
+    for subject, density in tried:
+        best = subject, _scene(subject, density)
+        if _is_legible(best[1], width):
+            break
+    assert best is not None
+    good = _is_legible(best[1], width) and not best[1].is_crowded()
+    if good or grid_of(gentle) is not None or len(best[0].nodes) > MOST_IRREGULAR:
+        return best
+    other = _scene(best[0], signs.DENSE, in_rows=False)
+    if _is_legible(other, width) and not (other.is_crowded() and _is_legible(best[1], width)):
+        return best[0], other
+    return best
 
 
 def _densities(subject: Subject) -> list[Density]:
@@ -59,9 +70,9 @@ def _densities(subject: Subject) -> list[Density]:
     return all_of_them[all_of_them.index(density_of(subject)) :]
 
 
-def _is_legible(scene: Scene) -> bool:
+def _is_legible(scene: Scene, page: int) -> bool:
     width = scene.extent().width + 2 * signs.MARGIN[0]
-    return scene.smallest_type() * min(1.0, PAGE / width) >= LEAST_TYPE
+    return scene.smallest_type() * min(1.0, page / width) >= LEAST_TYPE
 
 
 def _scene(subject: Subject, density: Density | None, *, in_rows: bool = True) -> Scene:

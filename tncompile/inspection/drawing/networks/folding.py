@@ -194,8 +194,8 @@ def _fold_runs(
         rest = [n for n in members if n.key not in chained and n.key not in folding.into]
         if len(rest) > folds.run and all(len(node.subscripts) == 1 for node in rest):
             first, last = folds.ends
-            middle = rest[first:-last]
-            folding.fold([n.key for n in middle], rest[0].family, middle[0].subscripts)
+            inner = rest[first:-last]
+            folding.fold([n.key for n in inner], rest[0].family, inner[0].subscripts)
 
 
 # ── hierarchies ───────────────────────────────────────────────────────────────────────────────────
@@ -210,10 +210,10 @@ def _fold_levels(
         if len(members[0].subscripts) < 2:
             continue
         at = level_of(members, bonds, folding.old)
-        by_level: defaultdict[int, list[Node]] = defaultdict(list)
+        found: defaultdict[int, list[Node]] = defaultdict(list)
         for node in members:
-            by_level[node.subscripts[at]].append(node)
-        levels[name] = dict(sorted(by_level.items()))
+            found[node.subscripts[at]].append(node)
+        levels[name] = dict(sorted(found.items()))
     values = sorted({value for by_level in levels.values() for value in by_level})
     inner = set(values[2:-2]) if len(values) > folds.levels else set()
     between = [
@@ -228,10 +228,10 @@ def _fold_levels(
     if longest <= folds.level:
         return
     for by_level in levels.values():
-        for value, members in by_level.items():
-            if value not in inner and len(members) > 5:
-                middle = [node.key for node in members[2:-2]]
-                folding.fold(middle, members[0].family, members[2].subscripts)
+        for value, level in by_level.items():
+            if value not in inner and len(level) > 5:
+                middle = [node.key for node in level[2:-2]]
+                folding.fold(middle, level[0].family, level[2].subscripts)
 
 
 # ── trees ─────────────────────────────────────────────────────────────────────────────────────────

@@ -94,7 +94,7 @@ def _add_biases(subject: Subject, scene: Scene) -> None:
             Figure(node.key, "tensor", box, node.label, node.title, node.shade, node.frozen)
         )
         for a, b in ((x, plus.left), (plus.right, box.left)):
-            joins = (strip.key, plus and f"plus {node.key}", node.key)
+            joins = (strip.key, f"plus {node.key}", node.key)
             scene.wires.append(Wire((a, y), (((b, y),),), 1.5, "plain", joins=joins))
         x = box.right
         if added.along:

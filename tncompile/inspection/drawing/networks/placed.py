@@ -42,6 +42,10 @@ STRIP_AWAY = 92.0
 BENDS = (0.0, *(way * bend for bend in (26.0, 52.0, 78.0, 104.0, 130.0) for way in (1, -1)))
 """How far a line is bent, until it meets no node."""
 
+NEAR = 4.0
+CROSSING = 4
+"""Lines that share more than four places of 4 px lie on each other, others cross."""
+
 FAR = 1.5
 """Steps of a grid, in rows or columns, up to which a line is drawn whole."""
 
@@ -71,6 +75,7 @@ class _Placing:
         self.goes_round, self.density = goes_round, density
         self.box = {key: self._box(key) for key in subject.nodes}
         self.ways: defaultdict[str, list[float]] = defaultdict(list)
+        self.drawn: set[tuple[int, int]] = set()  # where lines run
 
     def _box(self, key: str) -> Box:
         x, y = self.at[key]
@@ -103,6 +108,7 @@ class _Placing:
         for leg in subject.legs.values():
             self._stubs(leg)
         self._strips()
+        self._past_all()
         add_frame(subject, scene)
         note_folds(subject, scene)
         place_labels(scene, list(self._wanted()))
@@ -134,11 +140,12 @@ class _Placing:
         for more in BENDS:
             tried = wire(more)
             hits = self._hits(tried, keys)
-            if not hits:
-                return tried
             if best is None or hits < best[0]:
                 best = hits, tried
+            if not hits:
+                break
         assert best is not None
+        self.drawn.update(_cells(best[1]))
         return best[1]
 
     def _cut(self, leg: Leg, key: str, box: Box, near: Box) -> None:
@@ -158,7 +165,10 @@ class _Placing:
         points = wire.points(6.0)
         boxes = [box for key, box in self.box.items() if key not in keys]
         boxes += [Box(d.x, d.y, 12, 12) for d in self.scene.disks if d.leg != wire.leg]
-        return sum(box.holds(point, -3.0) for box in boxes for point in points)
+        along = len(self.drawn.intersection(_cells(wire)))
+        return 8 * sum(box.holds(point, -3.0) for box in boxes for point in points) + max(
+            0, along - CROSSING
+        )
 
     def _dot(self, leg: Leg, keys: Sequence[str]) -> None:
         """A dot amid its nodes, and a line to each of them."""
@@ -197,6 +207,8 @@ class _Placing:
     def _stubs(self, leg: Leg) -> None:
         """A stub for each end at a strip, from each node or the dot of the leg."""
         roles = dict.fromkeys(end.key for end in leg.ends if end.cell is not None)
+        if all(end.cell is not None for end in leg.ends) and leg.is_line:
+            return
         strips = {strip.key: strip for strip in self.subject.strips}
         dot = next((d for d in self.scene.disks if d.leg == leg.name), None)
         keys = [end.key for end in leg.ends if end.key in self.box]
@@ -254,6 +266,33 @@ class _Placing:
                 self.scene.strips.append(strip_box(strip, slots, y, square=True))
                 x += width + 46
 
+    def _past_all(self) -> None:
+        """Legs from an input to the output that meet no tensor, round the right side."""
+        strips = {strip.key: strip for strip in self.scene.strips}
+        for leg in self.subject.legs.values():
+            if not leg.is_line or any(end.key in self.box for end in leg.ends):
+                continue
+            low, high = sorted(leg.ends, key=lambda end: end.key)  # "input …" before "output …"
+            right = self.scene.extent().right + 16
+            a, b = (strips[e.key].cells[e.cell or 0].box for e in (low, high))
+            start, end = (a.x, a.top), (b.x, b.bottom)
+            y, z, r = a.top - 14, b.bottom + 14, 9.0
+            path: list[Segment] = [
+                ((a.x, y + r),),
+                ((a.x, y), (a.x, y), (a.x + r, y)),
+                ((right - r, y),),
+                ((right, y), (right, y), (right, y - r)),
+                ((right, z + r),),
+                ((right, z), (right, z), (right - r, z)),
+                ((b.x + r, z),),
+                ((b.x, z), (b.x, z), (b.x, z - r)),
+                (end,),
+            ]
+            keys = (low.key, high.key)
+            self.scene.wires.append(
+                Wire(start, tuple(path), leg.width, "leg", leg.name, keys, leg.title)
+            )
+
     def _strip(self, strip: Strip, y: float) -> tuple[list[tuple[float, bool]], float]:
         """The widths of cells, whether legs meet them, and the whole width."""
         cells = [
@@ -277,6 +316,11 @@ class _Placing:
                     yield Wanted(leg.name, line, (wire,))
             else:
                 yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))
+
+
+def _cells(wire: Wire) -> set[tuple[int, int]]:
+    """The places of a line."""
+    return {(int(x // NEAR), int(y // NEAR)) for x, y in wire.points(NEAR)}
 
 
 def _ring(far: float) -> list[Point]:

@@ -115,6 +115,8 @@ class Routing:
             bowed = LANE_ROOM + signs.LANE * lanes[above] if lanes[above] else 0.0
             extra = sum(max(0.0, tall[each] - signs.NODE_HEIGHT) / 2 for each in (row, above))
             wide = min(60.0, 0.16 * max(0.0, slant[row] - 60))
+            if above - row == 1:  # to or from a dot
+                wide = min(80.0, 0.3 * max(0.0, slant[row] - 40))
             found[above] = found[row] - base - bowed - extra - wide
         self.lanes = lanes
         return found

@@ -194,7 +194,7 @@ class _Reading:
             title = f"{tensor.name}: ones for the first {tensor.source} entries, zeros beyond"
             label = signs.name(tensor.name, ())
             return Node(tensor.name, "tensor", tensor.name, (), label, tensor.legs, title)
-        family, subscripts = split_name(tensor.name)
+        family, subscripts = tensor.family, tensor.subscripts
         star = Span("*", signs.NAME, "italic")
         label, small = (signs.name(family, subscripts, small=small) for small in (False, True))
         if family != parameter.family:
@@ -233,7 +233,7 @@ class _Reading:
         return ", ".join([*words, f"init {parameter.init.scheme}{value}"])
 
     def _leg(self, index: Index, ends: tuple[End, ...]) -> Leg:
-        names = list(dict.fromkeys(_spoken(end.key) for end in ends))
+        names = list(dict.fromkeys(end.key for end in ends))
         joined = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
         kind = "hyperedge" if index.kind == "hyper" else index.kind
         title = f"{kind} {index.name}: size {_size(index.size)}, joins {joined}"
@@ -345,19 +345,5 @@ class _Reading:
         return Added(node, "" if set(along) == set(fixed) else " ".join(along))
 
 
-def split_name(name: str) -> tuple[str, tuple[int, ...]]:
-    """The family and the subscripts of a tensor's name.
-
-    >>> split_name("V[2, 5]")
-    ('V', (2, 5))
-    """
-    family, _, rest = name.partition("[")
-    return family, tuple(int(each) for each in rest.rstrip("]").split(",")) if rest else ()
-
-
 def _size(size: int | None) -> str:
     return "known at run time" if size is None else number(size)
-
-
-def _spoken(key: str) -> str:
-    return key

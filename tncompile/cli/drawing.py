@@ -1,0 +1,70 @@
+"""What a block looks like: `tncompile show`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import tncompile.cli.options as opt
+import tncompile.cli.reading as reading
+from tncompile.cli.command import command, option
+from tncompile.cli.writing import UsageError, refused, write_file
+from tncompile.inspection.drawing.drawing import FORMATS, NARROWEST, THEMES, WIDEST
+from tncompile.model import Model
+
+
+def _width(text: str) -> int:
+    width = opt.positive("--width", text)
+    if not NARROWEST <= width <= WIDEST:
+        raise UsageError(f"--width is from {NARROWEST} to {WIDEST:,} px, not {text}")
+    return width
+
+
+@command(
+    "show",
+    "Draw a network: tensors are boxes, indices are lines, as wide as they are large.",
+    "Inputs are below, the output is above, a cell an axis; names are those of the file. Long\n"
+    "chains, large trees and grids are folded. The name of the output says the format: .svg,\n"
+    ".png (with resvg-py) or .html; standard output takes SVG.",
+    [
+        "tncompile show std/linear.tn 'MPO(ins = [4, 8, 8], outs = [8, 8, 4])' -o mpo.svg",
+        "tncompile show std/classifier.tn MERAClassifier --theme dark -o mera.html",
+    ],
+    [
+        opt.FILE,
+        opt.TARGET,
+        option("-o --output OUT", "the file to write (stdout)", default=reading.STANDARD_INPUT),
+        option(
+            "--theme THEME",
+            "light, dark, or auto, which follows the reader's system (auto; a PNG is light)",
+            choices=THEMES,
+            default="auto",
+        ),
+        option("--all", "fold nothing, whatever its size"),
+        option(
+            "--width PX",
+            "the width of the page that the type can be read on (600)",
+            _width,
+            default=600,
+        ),
+        opt.ROOT,
+    ],
+)
+def show_drawing(arguments: Namespace) -> None:
+    """Draw the TARGET."""
+    output = arguments.output
+    suffix = ".svg" if output == reading.STANDARD_INPUT else Path(output).suffix.lower()
+    if suffix not in FORMATS:
+        ends = ", ".join(FORMATS[:-1])
+        raise UsageError(f"-o takes a name that ends in {ends} or {FORMATS[-1]}, not {output}")
+    spec = reading.load_spec(arguments.file, arguments.root)
+    architecture = reading.instantiate(spec, arguments.file, arguments.target)
+    if isinstance(architecture, Model):
+        networks = ", ".join(architecture.networks)
+        raise UsageError(f"this is a model of several networks: name one of {networks}")
+    drawing = architecture.draw(
+        theme=arguments.theme, unfolded=arguments.all, width=arguments.width
+    )
+    with refused("", ImportError):
+        content = drawing.encoded(suffix)
+    write_file(output, content)

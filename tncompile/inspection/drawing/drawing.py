@@ -1,0 +1,127 @@
+"""A drawing as users hold it: SVG, a page of HTML, a PNG, in a notebook."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from itertools import count
+from pathlib import Path
+from typing import get_args
+
+from tncompile.files import replaced
+from tncompile.inspection.drawing.scene import Scene
+from tncompile.inspection.drawing.svg import svg_of
+from tncompile.inspection.drawing.theme import DARK, LIGHT, Theme
+from tncompile.language.diagnostics.spelling import one_of
+
+THEMES: tuple[Theme, ...] = get_args(Theme)
+FORMATS = (".svg", ".png", ".html")
+NARROWEST, WIDEST = 240, 10_000
+"""The widths of a page, in px, that a drawing can be asked for."""
+
+PNG_ZOOM = 2.0
+"""Pixels of a PNG for each px of the drawing: sharp on dense screens, and in print."""
+
+_shown = count(1)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture: `svg`, `html()`, `png()`, `save(path)`; notebooks show it by itself.
+
+    >>> picture = arch.draw()
+    >>> picture.svg.startswith("<svg"), picture
+    (True, Drawing(Tensor network MPO(ins = [4, 8], outs = [8, 4], ranks = [4])))
+    """
+
+    scene: Scene
+    theme: Theme = "auto"
+
+    def __repr__(self) -> str:
+        return f"Drawing({self.scene.title})"
+
+    @cached_property
+    def svg(self) -> str:
+        """The text of an SVG: the same for the same network, theme and options, on any machine."""
+        return svg_of(self.scene, self.theme)
+
+    def html(self) -> str:
+        """A page with the picture, which loads nothing and runs no script."""
+        light, dark = LIGHT.ground, DARK.ground
+        ground = {
+            "light": f"body{{background:{light}}}",
+            "dark": f"body{{background:{dark}}}",
+            "auto": f"body{{background:{light}}}"
+            f"@media (prefers-color-scheme:dark){{body{{background:{dark}}}}}",
+        }[self.theme]
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta http-equiv="Content-Security-Policy" '
+            "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{escape(self.scene.title)}</title><style>{ground}</style></head>"
+            f"<body>{self.svg}</body></html>\n"
+        )
+
+    def png(self, *, zoom: float = PNG_ZOOM) -> bytes:
+        """The picture as a PNG, in light colors unless the theme is dark.
+
+        Raises ImportError where resvg-py, which renders it, is not installed.
+        """
+        try:
+            from resvg_py import svg_to_bytes
+        except ImportError:
+            words = "resvg-py makes PNGs and is not here: pip install 'tncompile[png]'"
+            raise ImportError(words) from None
+        fixed: Theme = "dark" if self.theme == "dark" else "light"
+        return bytes(svg_to_bytes(svg_string=svg_of(self.scene, fixed), zoom=zoom))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `.svg`, `.png` or `.html`, by the name; the file appears whole or not at all.
+
+        Raises ValueError for another name, ImportError as `png` does, OSError where it cannot be
+        written.
+        """
+        with replaced(Path(path)) as target:
+            target.write_bytes(self.encoded(Path(path).suffix))
+
+    def encoded(self, suffix: str) -> bytes:
+        """The bytes of a file of a name that ends in `.svg`, `.png` or `.html`."""
+        one_of("the end of the name", suffix.lower(), FORMATS)
+        if suffix.lower() == ".png":
+            return self.png()
+        return (self.html() if suffix.lower() == ".html" else self.svg + "\n").encode()
+
+    def _repr_svg_(self) -> str:
+        """With ids of its own each time: a page that hides a cell would hide its twins, too."""
+        return svg_of(self.scene, self.theme, number=next(_shown))
+
+
+class Drawable:
+    """What has a drawing."""
+
+    def _scene(self, unfolded: bool, width: int) -> Scene:
+        raise NotImplementedError
+
+    def draw(self, *, theme: Theme = "auto", unfolded: bool = False, width: int = 600) -> Drawing:
+        """A drawing: tensors are boxes, indices are lines, as wide as they are large.
+
+        Inputs are below, in amber, the output is above, in green, a cell an axis. Long chains,
+        large trees and grids are folded, `unfolded` shows all of them; the type can be read on a
+        page that is `width` px wide. `theme` is `"light"`, `"dark"` or `"auto"`, what the reader
+        prefers. Raises ValueError for another theme and widths below 240 or above 10,000.
+
+        >>> arch.draw(theme="light").svg.count('class="tensor"')
+        4
+        """
+        one_of("the theme", theme, THEMES)
+        if isinstance(width, bool) or not isinstance(width, int):
+            raise TypeError(f"width is a number of px, not {width!r}")
+        if not NARROWEST <= width <= WIDEST:
+            raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
+        return Drawing(self._scene(unfolded, width), theme)
+
+    def _repr_svg_(self) -> str:
+        return self.draw()._repr_svg_()
