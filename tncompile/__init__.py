@@ -14,6 +14,7 @@ from tncompile.converting import (
     from_linear,
     to_dense,
 )
+from tncompile.inspection.drawing.drawing import Drawing
 from tncompile.language.diagnostics.diagnostic import Diagnostic
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.model import Model
@@ -49,6 +50,7 @@ __all__ = [
     "CompileError",
     "Diagnostic",
     "Distilled",
+    "Drawing",
     "Fit",
     "Metric",
     "Model",

@@ -44,11 +44,19 @@ class Drawing:
 
     @cached_property
     def svg(self) -> str:
-        """The text of an SVG: the same for the same network, theme and options, on any machine."""
+        """The text of an SVG: the same for the same network, theme and options, on any machine.
+
+        >>> arch.draw().svg.count("<title>bond b[0]: size 4, joins G[0] and G[1]</title>")
+        1
+        """
         return svg_of(self.scene, self.theme)
 
     def html(self) -> str:
-        """A page with the picture, which loads nothing and runs no script."""
+        """A page with the picture, which loads nothing and runs no script.
+
+        >>> arch.draw().html().splitlines()[0]
+        '<!doctype html>'
+        """
         light, dark = LIGHT.ground, DARK.ground
         ground = {
             "light": f"body{{background:{light}}}",
@@ -68,7 +76,11 @@ class Drawing:
     def png(self, *, zoom: float = PNG_ZOOM) -> bytes:
         """The picture as a PNG, in light colors unless the theme is dark.
 
-        Raises ImportError where resvg-py, which renders it, is not installed.
+        A px of the picture becomes `zoom` pixels. Raises ImportError where resvg-py, which renders
+        it, is not installed.
+
+        >>> arch.draw().png()[1:4]
+        b'PNG'
         """
         try:
             from resvg_py import svg_to_bytes
@@ -83,12 +95,18 @@ class Drawing:
 
         Raises ValueError for another name, ImportError as `png` does, OSError where it cannot be
         written.
+
+        >>> arch.draw().save("mpo.svg")
         """
         with replaced(Path(path)) as target:
             target.write_bytes(self.encoded(Path(path).suffix))
 
     def encoded(self, suffix: str) -> bytes:
-        """The bytes of a file of a name that ends in `.svg`, `.png` or `.html`."""
+        """The bytes of a file of a name that ends in `.svg`, `.png` or `.html`.
+
+        >>> arch.draw().encoded(".svg")[:4]
+        b'<svg'
+        """
         one_of("the end of the name", suffix.lower(), FORMATS)
         if suffix.lower() == ".png":
             return self.png()

@@ -89,15 +89,15 @@ def _order(scheme: Scheme, base: int) -> None:
 
 
 def _bases(scheme: Scheme) -> list[int]:
-    """Rows that may be the base: the one with the longest chain, else those with most items."""
+    """Rows that may be the base: that with the longest chain, else those with most items."""
     chained = {key for chain in scheme.chains for key in chain.members}
 
-    def rank(row: int) -> tuple[int, int, int, int]:
+    def rank(row: int) -> tuple[int, int, int, float, int]:
         items = scheme.rows[row]
         in_chain = sum(item.key in chained for item in items)
         count = sum(item.kind == "node" or bool(item.leg and item.kind == "slot") for item in items)
         nodes = sum(item.kind == "node" for item in items)
-        return in_chain, count, nodes, -row
+        return in_chain, count, nodes, sum(item.width for item in items), -row
 
     rows = sorted((row for row in scheme.rows if row % 2 == 0), key=rank, reverse=True)
     if rank(rows[0])[0]:
