@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import hypot
 
-from tncompile.inspection.drawing.networks.subject import Subject
+from tncompile.inspection.drawing.layout.subject import Subject
 from tncompile.inspection.drawing.scene import Box, Scene
 
 TOGETHER = 12.0

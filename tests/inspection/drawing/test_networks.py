@@ -12,7 +12,7 @@ from tests.inspection.drawing.random_networks import random_network
 from tests.inspection.drawing.subjects import STD, programs, std_network
 from tests.support.library import library
 from tests.support.strategies import network, random_sketch
-from tncompile.inspection.drawing.networks import subject as subjects
+from tncompile.inspection.drawing.layout import subject as subjects
 from tncompile.inspection.drawing.networks.draw import drawn, network_scene
 from tncompile.inspection.drawing.networks.families import grid_of
 from tncompile.inspection.drawing.scene import Scene, Wire

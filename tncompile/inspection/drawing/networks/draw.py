@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.families import grid_of
+from tncompile.inspection.drawing.layout.layers import density_of, layered
+from tncompile.inspection.drawing.layout.placed import placed
+from tncompile.inspection.drawing.layout.subject import Group, Rows, Subject
+from tncompile.inspection.drawing.networks.families import grid_of, groups_of
 from tncompile.inspection.drawing.networks.folding import GENTLE, HARDEST, folded
 from tncompile.inspection.drawing.networks.grid import grid_places
-from tncompile.inspection.drawing.networks.layers import density_of, layered
-from tncompile.inspection.drawing.networks.placed import placed
+from tncompile.inspection.drawing.networks.reading import subject_of
+from tncompile.inspection.drawing.networks.rows import rows_of
 from tncompile.inspection.drawing.networks.stress import stress_places
-from tncompile.inspection.drawing.networks.subject import Subject, subject_of
 from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.signs import Density
 from tncompile.network.model import TensorNetwork
@@ -67,7 +69,12 @@ def drawn(
 def _densities(subject: Subject) -> list[Density]:
     """The density of a subject, and all that are denser."""
     all_of_them = [signs.LOOSE, signs.TIGHT, signs.DENSE]
-    return all_of_them[all_of_them.index(density_of(subject)) :]
+    return all_of_them[all_of_them.index(density_of(subject, *_in_rows(subject))) :]
+
+
+def _in_rows(subject: Subject) -> tuple[list[Group], Rows]:
+    groups = groups_of(subject)
+    return groups, rows_of(subject, groups)
 
 
 def _is_legible(scene: Scene, page: int) -> bool:
@@ -77,14 +84,15 @@ def _is_legible(scene: Scene, page: int) -> bool:
 
 def _scene(subject: Subject, density: Density | None, *, in_rows: bool = True) -> Scene:
     scene = Scene(f"Tensor network {subject.target}", _description(subject))
-    density = density or density_of(subject)
+    groups, rows = _in_rows(subject)
+    density = density or density_of(subject, groups, rows)
     words = ""
     if density is signs.DENSE:
         subject, words = abbreviated(subject)
     grid = grid_of(subject)
     if grid is not None:
         scene = placed(subject, grid_places(subject, grid), scene, density, goes_round=True)
-    elif in_rows and (made := layered(subject, scene, density)) is not None:
+    elif in_rows and (made := layered(subject, scene, density, groups, rows)) is not None:
         scene = made
     else:
         if len(subject.nodes) > MOST_NAMED:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import pvariance
 
-from tncompile.inspection.drawing.networks.subject import Node, Subject
+from tncompile.inspection.drawing.layout.subject import Group, Node, Subject
 
 CHAINED = 0.6
 """The part of consecutive members that share a bond where a family is a chain."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Nodes of one row, in order; `chain` where neighbors are joined, `ring` where the ends are."""
-
-    members: tuple[str, ...]
-    chain: bool = False
-    ring: bool = False
 
 
 class Bonds:

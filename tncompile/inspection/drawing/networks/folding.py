@@ -8,22 +8,23 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.families import (
-    Bonds,
-    Group,
-    chains_of,
-    families_of,
-    grid_of,
-    level_of,
-)
-from tncompile.inspection.drawing.networks.subject import (
+from tncompile.inspection.drawing.layout.subject import (
+    GAP,
     Cell,
     End,
+    Group,
     Leg,
     Node,
     Sign,
     Strip,
     Subject,
+)
+from tncompile.inspection.drawing.networks.families import (
+    Bonds,
+    chains_of,
+    families_of,
+    grid_of,
+    level_of,
 )
 from tncompile.inspection.drawing.text import Span, number
 
@@ -43,9 +44,6 @@ class Folds:
 
 GENTLE = Folds(9, 8, 6, 7, (3, 2))
 HARDEST = Folds(5, 4, 5, 5, (2, 1))
-
-GAP = "⋯"
-"""The legs that were left out at one place of a strip."""
 
 
 def folded(subject: Subject, folds: Folds = GENTLE) -> Subject:

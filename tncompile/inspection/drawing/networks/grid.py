@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tncompile.inspection.drawing.networks.placed import ACROSS, DOWN
-from tncompile.inspection.drawing.networks.subject import Node, Subject
+from tncompile.inspection.drawing.layout.placed import ACROSS, DOWN
+from tncompile.inspection.drawing.layout.subject import Node, Subject
 from tncompile.inspection.drawing.scene import Point
 
 

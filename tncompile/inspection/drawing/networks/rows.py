@@ -8,24 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from tncompile.inspection.drawing.networks.families import Group, distances
-from tncompile.inspection.drawing.networks.subject import Leg, Subject
+from tncompile.inspection.drawing.layout.subject import Group, Leg, Rows, Subject
+from tncompile.inspection.drawing.networks.families import distances
 
 BOTTOM, TOP = -1, -2
 """The numbers of inputs and of the output among those of groups."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows in half steps: strips of inputs are 0, nodes have even numbers, `top` is the output.
-
-    A dot stands in an odd row, between two others.
-    """
-
-    of: dict[str, int]  # nodes and dots (by `dot NAME`)
-    top: int
 
 
 def rows_of(subject: Subject, groups: Sequence[Group]) -> Rows:

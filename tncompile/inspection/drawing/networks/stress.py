@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from math import atan2, cos, pi, sin
 
-from tncompile.inspection.drawing.networks.subject import Subject
+from tncompile.inspection.drawing.layout.subject import Subject
 from tncompile.inspection.drawing.scene import Point
 
 SCALE, MORE = 112.0, 9.0

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import atan2, cos, hypot, pi, radians, sin
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.frame import add_frame, note_folds, strip_box
-from tncompile.inspection.drawing.networks.items import node_width
-from tncompile.inspection.drawing.networks.labels import Wanted, place_labels
-from tncompile.inspection.drawing.networks.subject import Leg, Strip, Subject
+from tncompile.inspection.drawing.layout.frame import add_frame, note_folds, strip_box
+from tncompile.inspection.drawing.layout.items import node_width
+from tncompile.inspection.drawing.layout.labels import Wanted, place_labels
+from tncompile.inspection.drawing.layout.subject import Leg, Strip, Subject
 from tncompile.inspection.drawing.scene import (
     Box,
     Disk,
@@ -309,7 +309,7 @@ class _Placing:
                 wires[wire.leg].append(wire)
         dots = {d.leg: (d.x, d.y, d.radius) for d in self.scene.disks if d.leg}
         for leg in self.subject.legs.values():
-            line = signs.leg_label(leg.family, leg.subscripts, leg.size, named=self.density.names)
+            line = leg.labeled(named=self.density.names)
             own = wires[leg.name]
             if any(wire.kind == "cut" for wire in own):
                 for wire in own:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.subject import Strip, Subject
+from tncompile.inspection.drawing.layout.subject import Strip, Subject
 from tncompile.inspection.drawing.scene import (
     Box,
     CellBox,

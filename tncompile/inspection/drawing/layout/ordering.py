@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tncompile.inspection.drawing.networks.items import Item, Scheme
+from tncompile.inspection.drawing.layout.items import Item, Scheme
 
 SWEEPS = 4
 MANY = 1500

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.items import Item, Route, Scheme
-from tncompile.inspection.drawing.networks.spacing import spread
+from tncompile.inspection.drawing.layout.items import Item, Route, Scheme
+from tncompile.inspection.drawing.layout.spacing import spread
 from tncompile.inspection.drawing.scene import Point, Segment, Wire
 
 FAR = 1e6

@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.families import Group
-from tncompile.inspection.drawing.networks.folding import GAP
-from tncompile.inspection.drawing.networks.rows import Rows
-from tncompile.inspection.drawing.networks.subject import End, Leg, Strip, Subject
+from tncompile.inspection.drawing.layout.subject import GAP, End, Group, Leg, Rows, Strip, Subject
 from tncompile.inspection.drawing.signs import Density
 from tncompile.inspection.drawing.text import width_of
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks.items import Item, Scheme
+from tncompile.inspection.drawing.layout.items import Item, Scheme
 from tncompile.inspection.drawing.text import width_of
 
 ROUNDS = 160
@@ -167,6 +167,4 @@ def _overhang(scheme: Scheme, key: str) -> float:
 
 def _label(scheme: Scheme, name: str) -> float:
     leg = scheme.subject.legs[name]
-    return width_of(
-        signs.leg_label(leg.family, leg.subscripts, leg.size, named=scheme.density.names)
-    )
+    return width_of(leg.labeled(named=scheme.density.names))

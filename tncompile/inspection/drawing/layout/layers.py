@@ -1,19 +1,17 @@
-"""A network drawn in rows, inputs below and the output above: the layout of all but grids."""
+"""Nodes in rows, inputs below and the output above: the layout of all but grids."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.networks import ordering, spacing
-from tncompile.inspection.drawing.networks.families import groups_of
-from tncompile.inspection.drawing.networks.frame import add_frame, note_folds, strip_box
-from tncompile.inspection.drawing.networks.items import Item, Scheme, scheme_of
-from tncompile.inspection.drawing.networks.labels import Wanted, place_labels
-from tncompile.inspection.drawing.networks.routing import Routing
-from tncompile.inspection.drawing.networks.rows import rows_of
-from tncompile.inspection.drawing.networks.subject import Strip, Subject
+from tncompile.inspection.drawing.layout import ordering, spacing
+from tncompile.inspection.drawing.layout.frame import add_frame, note_folds, strip_box
+from tncompile.inspection.drawing.layout.items import Item, Scheme, scheme_of
+from tncompile.inspection.drawing.layout.labels import Wanted, place_labels
+from tncompile.inspection.drawing.layout.routing import Routing
+from tncompile.inspection.drawing.layout.subject import Group, Rows, Strip, Subject
 from tncompile.inspection.drawing.scene import Box, Disk, Figure, Scene, StripBox, Wire
 from tncompile.inspection.drawing.signs import DENSE, LOOSE, TIGHT, Density
 
@@ -27,10 +25,10 @@ FEW, CROSSED = 20, 1.2
 """A network of more legs than these has no rows where more pairs cross than this times the legs."""
 
 
-def layered(subject: Subject, scene: Scene, density: Density) -> Scene | None:
-    """The scene of a network in rows; None where too many legs would run below one."""
-    groups = groups_of(subject)
-    rows = rows_of(subject, groups)
+def layered(
+    subject: Subject, scene: Scene, density: Density, groups: Sequence[Group], rows: Rows
+) -> Scene | None:
+    """The scene in rows; None where too many legs would cross, or run below one."""
     scheme = scheme_of(subject, groups, rows, density)
     base = ordering.order(scheme)
     if len(scheme.routes) > FEW and ordering.crossings(scheme) > CROSSED * len(scheme.routes):
@@ -59,11 +57,9 @@ def layered(subject: Subject, scene: Scene, density: Density) -> Scene | None:
     return scene
 
 
-def density_of(subject: Subject) -> Density:
+def density_of(subject: Subject, groups: Sequence[Group], rows: Rows) -> Density:
     """How close things stand, by the widest row and the widest strip."""
-    groups = groups_of(subject)
-    rows = rows_of(subject, groups).of
-    count = Counter(rows[key] for group in groups for key in group.members)
+    count = Counter(rows.of[key] for group in groups for key in group.members)
     widest = max(count.values(), default=0)
     legs = max((sum(len(cell.legs) for cell in strip.cells) for strip in subject.strips), default=0)
     if widest > DENSE_ROW or legs > DENSE_STRIP:
@@ -132,7 +128,7 @@ def _wanted(scheme: Scheme, scene: Scene) -> Iterator[Wanted]:
             wires[wire.leg].append(wire)
     dots = {disk.leg: (disk.x, disk.y, disk.radius) for disk in scene.disks if disk.leg}
     for leg in subject.legs.values():
-        line = signs.leg_label(leg.family, leg.subscripts, leg.size, named=scheme.density.names)
+        line = leg.labeled(named=scheme.density.names)
         own = wires[leg.name]
         if any(wire.kind == "cut" for wire in own):
             for wire in own:

@@ -1,18 +1,22 @@
-"""What a drawing of a network shows: nodes, strips of cells, legs with their ends.
-
-`subject_of` reads it off a `TensorNetwork`; folding makes a smaller one of it; layouts place it.
-"""
+"""A network as the subject of a drawing."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import product
 from math import prod
-from typing import Literal
 
 from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.layout.subject import (
+    Added,
+    Cell,
+    End,
+    Leg,
+    Node,
+    Strip,
+    Subject,
+)
 from tncompile.inspection.drawing.text import Line, Span, number
 from tncompile.network.model import (
     Axis,
@@ -24,110 +28,6 @@ from tncompile.network.model import (
     Tensor,
     TensorNetwork,
 )
-
-Sign = Literal["tensor", "window", "more", "subtree"]
-CellKind = Literal["legs", "onehot", "slice", "batch", "more"]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A tensor, a window, or what is folded; `shade` numbers the parameters that occur twice."""
-
-    key: str
-    sign: Sign
-    family: str
-    subscripts: tuple[int, ...]
-    label: Line
-    legs: tuple[str, ...]
-    title: str
-    shade: int | None = None
-    frozen: bool = False
-    count: int = 1  # of tensors it stands for
-    small: Line = ()  # the same label where there is little room
-
-
-@dataclass(frozen=True)
-class End:
-    """Where a leg ends: a node, or a cell of a strip."""
-
-    key: str
-    cell: int | None = None
-
-
-@dataclass(frozen=True)
-class Leg:
-    """An index: a line between two ends, or a dot with a line to each of more (or to one)."""
-
-    name: str
-    family: str
-    subscripts: tuple[int, ...]
-    size: int | None
-    ends: tuple[End, ...]
-    title: str
-
-    @property
-    def is_line(self) -> bool:
-        """Whether it is drawn without a dot: two ends, not both of them at inputs."""
-        at_inputs = all(end.key.startswith("input ") for end in self.ends)
-        return len(self.ends) == 2 and not at_inputs
-
-    @property
-    def width(self) -> float:
-        """Of its line, in px."""
-        return signs.line_width(self.size)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A part of a strip: an axis, or a slice; `padded` is the share of it that is padding."""
-
-    kind: CellKind
-    text: Line
-    legs: tuple[str, ...] = ()
-    grouped: bool = False
-    padded: float = 0.0
-    onehot: bool = False  # of a slice: ids run over its legs
-
-
-@dataclass(frozen=True)
-class Strip:
-    """An input or the output, a cell an axis."""
-
-    key: str
-    role: Literal["input", "output"]
-    name: Line
-    cells: tuple[Cell, ...]
-    title: str
-
-
-@dataclass(frozen=True)
-class Added:
-    """A bias: its node, and along which legs it runs where that is not all of the output's."""
-
-    node: Node
-    along: str = ""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """All that a drawing shows. `batches` are the names of axes that run past the network."""
-
-    name: str
-    target: str
-    nodes: dict[str, Node]
-    inputs: tuple[Strip, ...]
-    output: Strip
-    legs: dict[str, Leg]
-    batches: dict[str, tuple[str, ...]]  # a batch index, and the strips that have it
-    biases: tuple[Added, ...] = ()
-    tensors: int = 0  # of the network, folded ones included
-    folded: bool = False
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def strips(self) -> tuple[Strip, ...]:
-        """Inputs, then the output."""
-        return (*self.inputs, self.output)
 
 
 def subject_of(network: TensorNetwork) -> Subject:
@@ -237,7 +137,9 @@ class _Reading:
         joined = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
         kind = "hyperedge" if index.kind == "hyper" else index.kind
         title = f"{kind} {index.name}: size {_size(index.size)}, joins {joined}"
-        return Leg(index.name, index.family, index.subscripts, index.size, ends, title)
+        name = index.family, index.subscripts, index.size
+        short = signs.leg_label(*name, named=False)
+        return Leg(index.name, index.size, ends, title, signs.leg_label(*name), short)
 
     def _input(self, given: Input) -> Strip:
         key = f"input {given.name}"
