@@ -67,7 +67,10 @@ def around(boxes: Sequence[Box]) -> Box:
     return Box((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
 
 
-Shape = Literal["tensor", "window", "more", "subtree", "plus"]
+Shape = Literal[
+    "tensor", "window", "more", "subtree", "plus",
+    "model", "layer", "function", "stored", "frame",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class Figure:
     title: str
     shade: int | None = None
     frozen: bool = False
-    note: Line = ()  # under what is folded: how much it stands for
+    note: Line = ()  # a second line
+    inner: Scene | None = None  # what a frame holds
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from math import log2
 from tncompile.inspection.drawing.text import Line, Span
 
 NODE_HEIGHT, NODE_RADIUS = 32.0, 9.0
-MORE_HEIGHT = 14.0
+MORE_HEIGHT, NOTED_HEIGHT = 14.0, 44.0
+FRAME, FRAME_TITLE = 12.0, 22.0
+"""Room round what a frame holds, and for its title."""
+
 STRIP_HEIGHT, STRIP_RADIUS = 28.0, 4.0
 LEG_GAP, CORNER = 11.0, 9.0
 """Between two legs on a side of a node, and from a leg to the corner."""

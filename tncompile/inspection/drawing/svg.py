@@ -63,18 +63,22 @@ class _Writing:
             f"<style>{style('#' + own, self.theme)}</style>"
             f'<rect class="bg" x="{left}" y="{top}" width="{width}" height="{height}"/>'
         )
-        yield from self._wires()
-        for disk in scene.disks:
-            yield self._disk(disk)
-        for strip in scene.strips:
-            yield from self._strip(strip)
-        for figure in scene.figures:
-            yield from self._figure(figure)
-        for label in scene.labels:
-            yield self._label(label)
+        yield from self.body()
         for parts, _, _ in legend:
             yield parts
         yield "</svg>"
+
+    def body(self) -> Iterator[str]:
+        """All but the frame of the picture: lines first, texts last."""
+        yield from self._wires()
+        for disk in self.scene.disks:
+            yield self._disk(disk)
+        for strip in self.scene.strips:
+            yield from self._strip(strip)
+        for figure in self.scene.figures:
+            yield from self._figure(figure)
+        for label in self.scene.labels:
+            yield self._label(label)
 
     # ── lines ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,7 +152,8 @@ class _Writing:
         box = figure.box
         yield f"<g{_data('tensor', figure.key)}><title>{escape(figure.title)}</title>"
         name = "n" if figure.shade is None else f"s{figure.shade % 6}"
-        name = "f" if figure.frozen else name
+        name = "f" if figure.frozen or figure.shape == "layer" else name
+        name = "m" if figure.shape in ("model", "function", "frame") else name
         if figure.shape == "plus":
             x, y = _n(box.x), _n(box.y)
             yield f'<circle class="bg e" cx="{x}" cy="{y}" r="7.5" stroke-width="1.5"/>'
@@ -165,15 +170,32 @@ class _Writing:
         elif figure.shape == "more":
             yield _rectangle(box, "bg", signs.NODE_RADIUS)
         else:
-            yield _rectangle(box, name, signs.NODE_RADIUS)
+            round_off = box.height / 2 if figure.shape == "function" else signs.NODE_RADIUS
+            yield _rectangle(box, name, round_off)
+        if figure.inner is not None:
+            yield from self._inner(figure, figure.inner)
         if figure.frozen and figure.shape == "tensor":
             yield from self._hatching(box)
-        if figure.label:
+        if figure.label and figure.inner is None:
             size = figure.label[0].size
             down = 0.36 * size + (4.5 if figure.shape == "subtree" else 0)
+            if figure.note:
+                yield self._text(box.x, box.y + 15, figure.note, "middle", "")
+                down -= 8
             yield self._text(
                 box.x, box.y + down, figure.label, "middle", "l" if figure.frozen else ""
             )
+        yield "</g>"
+
+    def _inner(self, figure: Figure, inner: Scene) -> Iterator[str]:
+        """What a frame holds, below its title."""
+        box, extent = figure.box, inner.extent()
+        title = (*figure.label, *((Span("  ", 13), *figure.note) if figure.note else ()))
+        yield self._text(box.left + 12, box.top + 17, title, "start", "")
+        dx = box.x - extent.x
+        dy = box.bottom - signs.FRAME - extent.bottom
+        yield f'<g transform="translate({_n(dx)} {_n(dy)})">'
+        yield from _Writing(inner, self.own, self.theme).body()
         yield "</g>"
 
     def _hatching(self, box: Box) -> Iterator[str]:

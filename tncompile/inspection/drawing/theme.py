@@ -79,6 +79,7 @@ def _rules(colors: Palette) -> list[tuple[str, str]]:
         (".bd", f"fill:{colors.batch}"),
         *boxes,
         *shared,
+        (".m", f"fill:{colors.ground};stroke:{tensor[1]};stroke-width:1.5"),
         (".ib", f"stroke:{given[1]};stroke-width:4.5;stroke-linecap:round"),
         (".ob", f"stroke:{output[1]};stroke-width:4.5;stroke-linecap:round"),
         (".iq", f"fill:{given[1]}"),

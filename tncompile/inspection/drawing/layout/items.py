@@ -109,6 +109,9 @@ def node_width(subject: Subject, key: str, density: Density) -> float:
         return 36.0
     if node.sign == "more":
         return 28.0 if not node.family.startswith("levels") else 120.0
+    if node.inner is not None:
+        return max(node.inner.extent().width + 2 * signs.FRAME, width_of(label) + 40)
+    label = max((label, node.note), key=width_of)
     margin = density.node_margin + (10 if node.sign == "window" else 0)
     return max(density.least_node, width_of(label) + margin)
 

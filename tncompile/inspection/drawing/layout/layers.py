@@ -26,19 +26,29 @@ FEW, CROSSED = 20, 1.2
 
 
 def layered(
-    subject: Subject, scene: Scene, density: Density, groups: Sequence[Group], rows: Rows
+    subject: Subject,
+    scene: Scene,
+    density: Density,
+    groups: Sequence[Group],
+    rows: Rows,
+    *,
+    forced: bool = False,
 ) -> Scene | None:
-    """The scene in rows; None where too many legs would cross, or run below one."""
+    """The scene in rows; None, unless `forced`, where too many legs would cross or run below one."""
     scheme = scheme_of(subject, groups, rows, density)
     base = ordering.order(scheme)
-    if len(scheme.routes) > FEW and ordering.crossings(scheme) > CROSSED * len(scheme.routes):
+    if (
+        not forced
+        and len(scheme.routes) > FEW
+        and ordering.crossings(scheme) > CROSSED * len(scheme.routes)
+    ):
         return None
     _make_room_for_arcs(scheme)
     spacing.place(scheme, base)
     _widen(scheme)
     routing = Routing(scheme)
     bowed = sum(not arc.outside for arc in routing.arcs)
-    if bowed > max(MOST_BOWED, BOWED * len(scheme.routes)):
+    if not forced and bowed > max(MOST_BOWED, BOWED * len(scheme.routes)):
         return None
     for item in scheme.item.values():
         if item.kind == "node":
@@ -89,7 +99,7 @@ def _widen(scheme: Scheme) -> None:
             many = max(len(below), len(above)) > 2 or (len(below) > 1 and len(above) > 1)
             if item.kind != "node" or not many:
                 continue
-            if scheme.subject.nodes[item.key].sign in ("subtree", "more"):
+            if scheme.subject.nodes[item.key].sign in ("subtree", "more", "function", "frame"):
                 continue
             reach = [other.x for other in (*below, *above)]
             left, right = item.x - item.width / 2, item.x + item.width / 2
@@ -108,7 +118,9 @@ def _figure(scheme: Scheme, routing: Routing, item: Item) -> Figure:
     node = scheme.subject.nodes[item.key]
     label = node.small if scheme.density is DENSE else node.label
     box = Box(item.x, routing.y[item.row], item.width, routing.tallness(item))
-    return Figure(node.key, node.sign, box, label, node.title, node.shade, node.frozen)
+    return Figure(
+        node.key, node.sign, box, label, node.title, node.shade, node.frozen, node.note, node.inner
+    )
 
 
 def _strip(scheme: Scheme, strip: Strip, y: float) -> StripBox:
@@ -128,6 +140,8 @@ def _wanted(scheme: Scheme, scene: Scene) -> Iterator[Wanted]:
             wires[wire.leg].append(wire)
     dots = {disk.leg: (disk.x, disk.y, disk.radius) for disk in scene.disks if disk.leg}
     for leg in subject.legs.values():
+        if not leg.label:
+            continue
         line = leg.labeled(named=scheme.density.names)
         own = wires[leg.name]
         if any(wire.kind == "cut" for wire in own):

@@ -88,7 +88,12 @@ class Routing:
 
     def _node_heights(self) -> dict[Item, float]:
         """Nodes with three bonds or more to a neighbor are higher."""
-        found: dict[Item, float] = {}
+        nodes = self.scheme.subject.nodes
+        found = {
+            item: nodes[item.key].height
+            for item in self.scheme.item.values()
+            if item.kind == "node" and nodes[item.key].height > signs.NODE_HEIGHT
+        }
         for pair, routes in self.straight.items():
             if len(routes) > 2:
                 for item in pair:
@@ -109,6 +114,7 @@ class Routing:
             row: max((self.height.get(item, 0.0) for item in items), default=0.0)
             for row, items in self.scheme.rows.items()
         }
+        self.tall = tall
         found = dict.fromkeys(self.levels[:1], 0.0)
         for row, above in zip(self.levels, self.levels[1:], strict=False):
             base = self.scheme.density.row if above - row > 1 else 54.0
@@ -198,14 +204,14 @@ class Routing:
         if item.kind == "dot":
             return y
         if item.kind == "pass":
-            return y - side * (signs.NODE_HEIGHT / 2 + 2 if item.row % 2 == 0 else 0)
+            tall = max(self.tall.get(item.row, 0.0), signs.NODE_HEIGHT)
+            return y - side * (tall / 2 + 2 if item.row % 2 == 0 else 0)
         half = (signs.STRIP_HEIGHT if item.kind == "slot" else self.tallness(item)) / 2
         return y - side * half
 
     def tallness(self, item: Item) -> float:
         """The height of a node."""
-        folded = self.scheme.subject.nodes[item.key].sign == "more"
-        return self.height.get(item, signs.MORE_HEIGHT if folded else signs.NODE_HEIGHT)
+        return self.height.get(item, self.scheme.subject.nodes[item.key].height)
 
     def _wire(
         self, route: Route, start: Point, segments: Sequence[Segment], kind: str = "leg"

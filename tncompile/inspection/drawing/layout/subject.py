@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.text import Line
 
-Sign = Literal["tensor", "window", "more", "subtree"]
+Sign = Literal[
+    "tensor", "window", "more", "subtree", "model", "layer", "function", "stored", "frame"
+]
 CellKind = Literal["legs", "onehot", "slice", "batch", "more"]
 
 
@@ -30,6 +33,17 @@ class Node:
     frozen: bool = False
     count: int = 1  # of tensors it stands for
     small: Line = ()  # the same label where there is little room
+    note: Line = ()  # a second line
+    inner: Scene | None = None  # what a frame holds
+
+    @property
+    def height(self) -> float:
+        """Of its box, in px."""
+        if self.inner is not None:
+            return self.inner.extent().height + 2 * signs.FRAME + signs.FRAME_TITLE
+        if self.sign == "more":
+            return signs.MORE_HEIGHT
+        return signs.NOTED_HEIGHT if self.note else signs.NODE_HEIGHT
 
 
 @dataclass(frozen=True)

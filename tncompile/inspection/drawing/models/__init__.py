@@ -1,0 +1,1 @@
+"""A model to a scene: its parts as blocks, the shapes of values between them."""
