@@ -301,3 +301,29 @@ def test_what_is_wrong_is_said() -> None:
         tncompile.from_embedding(nn.Embedding(4, 4, max_norm=1.0))
     with pytest.raises(ValueError, match="ReLU stands for no layer"):
         tncompile.to_dense(nn.ReLU())
+
+
+def test_arguments_that_are_no_such_thing() -> None:
+    layer = torch.nn.Linear(8, 8)
+    with pytest.raises(TypeError, match="budget is a number, not bool"):
+        tncompile.from_linear(layer, "LowRank", budget=True)
+    with pytest.raises(TypeError, match=r"inputs are a torch\.Tensor, not list"):
+        tncompile.from_linear(layer, "LowRank", rank=2, inputs=[[1.0] * 8])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="are zero"):
+        tncompile.from_linear(layer, "LowRank", rank=2, inputs=torch.zeros(10, 8))
+    with pytest.raises(ValueError, match="has no weight yet"):
+        tncompile.from_linear(torch.nn.LazyLinear(5), "LowRank")
+    arch = tncompile.load("std/linear.tn").instantiate(
+        "LowRank", in_features=8, out_features=8, rank=2
+    )
+    with pytest.raises(TypeError, match="is sparse"):
+        arch.fit(torch.eye(8).to_sparse())
+
+
+@pytest.mark.parametrize(("into", "out"), [(7, 13), (1, 5), (5, 1), (1, 1), (40, 20)])
+def test_the_rank_of_interpolative_fits_small_layers(into: int, out: int) -> None:
+    layer = torch.nn.Linear(into, out)
+    small = tncompile.from_linear(layer, "Interpolative")
+    if min(into, out) <= 16:  # of full rank: exact
+        x = torch.randn(3, into)
+        torch.testing.assert_close(small(x), layer(x), rtol=1e-4, atol=1e-5)

@@ -65,7 +65,8 @@ def choose(
 ) -> tuple[Architecture, Fit]:
     """The architecture of the block with the ranks that were asked for, and the fit onto it."""
     for name, value in (("budget", choice.budget), ("tolerance", choice.tolerance)):
-        if value is not None and not isinstance(value, int | float):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not number:
             raise TypeError(f"{name} is a number, not {type(value).__name__}")
     if choice.budget is not None and choice.tolerance is not None:
         raise ValueError("give a budget or a tolerance, not both")

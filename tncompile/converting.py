@@ -311,10 +311,15 @@ def _layer(module: nn.Module) -> tuple[tuple[str, ...], Any]:
     raise ValueError(f"{type(module).__name__} stands for no layer of torch with a weight")
 
 
-def _require(layer: object, kinds: tuple[type, ...], what: str) -> None:
+def _require(layer: nn.Module, kinds: tuple[type, ...], what: str) -> None:
+    from torch.nn.parameter import UninitializedParameter
+
     if not isinstance(layer, kinds):
         names = " or ".join(f"nn.{kind.__name__}" for kind in kinds[:3])
         raise TypeError(f"{type(layer).__name__} is not {what} ({names})")
+    # Not `layer.weight`: to read one under a parametrization can change what that knows.
+    if any(isinstance(each, UninitializedParameter) for each in layer.parameters(recurse=False)):
+        raise ValueError(f"{type(layer).__name__} has no weight yet: call it once")
 
 
 def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> list[int]:

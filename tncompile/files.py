@@ -33,7 +33,10 @@ def replaced(target: Path) -> Iterator[Path]:
     fails.
     """
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask()
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:200]}.")
+    except OSError as error:  # which names a file that nobody asked for
+        raise type(error)(error.errno, error.strerror, str(target)) from None
     os.close(descriptor)
     try:
         yield Path(name)
@@ -61,7 +64,7 @@ def new_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = require_new(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:200]}."))
     try:
         yield temporary
         temporary.chmod(0o777 & ~umask())

@@ -95,3 +95,66 @@ def test_mistakes_of_the_rewrite_are_shown(
     (folder / "r.tn").write_text(REWRITE.replace("c_fc", "fc"), encoding="utf-8")
     assert run(["tensorize", MODEL, "--rewrite", "r.tn", "--name", "Small", "-o", "out"]) == 1
     assert "error[TN701]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        ("r.tn/out", "r.tn is not a directory"),
+        ("blocked", ".blocked.tncompile is in the way"),
+        ("x" * 300, "file name too long"),
+    ],
+)
+@pytest.mark.parametrize("how", [["--rewrite", "r.tn", "--name", "Small"], ["--budget", "0.5"]])
+def test_places_that_cannot_be_written_are_refused_at_the_start(
+    folder: Path, capsys: pytest.CaptureFixture[str], out: str, words: str, how: list[str]
+) -> None:
+    (folder / ".blocked.tncompile").write_text("", encoding="utf-8")
+    before = sorted(folder.iterdir())
+    assert run(["tensorize", "nowhere:make", *how, "-o", out]) == 2
+    err = capsys.readouterr().err
+    assert f"error: cannot write {out}: " in err
+    assert words in err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_long_name_is_written(folder: Path) -> None:
+    out = "x" * 250
+    assert run(["tensorize", MODEL, "--rewrite", "r.tn", "--name", "Small", "-o", out]) == 0
+    assert (folder / out / "model.safetensors").exists()
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    from tncompile.tensorizing import storing
+
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    call = ["tensorize", MODEL, "--rewrite", "r.tn", "--name", "Small", "-o", "out"]
+    with monkeypatch.context() as patched:
+        patched.setattr(storing, "save_file", full)
+        assert run(call) == 2
+    err = capsys.readouterr().err.lower()
+    assert "error: cannot write out: no space left on device" in err
+    assert not (folder / "out").exists()
+    assert run(call) == 0
+
+
+def test_what_a_failed_call_leaves_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers about layers are of use to the next budget; without any, nothing is left."""
+    before = sorted(folder.iterdir())
+    for more in (["--budget", "=0.5"], ["--budget", "0.5", "--candidates", ","]):
+        assert run(["tensorize", MODEL, *more, "-o", "out"]) == 2
+        assert sorted(folder.iterdir()) == before
+    capsys.readouterr()
+    assert run(["tensorize", MODEL, "--budget", "params=0.001", "-o", "out"]) == 2
+    err = capsys.readouterr().err
+    assert "what is done is kept in .out.tncompile; --no-resume forgets it" in err
+    assert "error: --budget" in err
+    assert (folder / ".out.tncompile").is_dir()

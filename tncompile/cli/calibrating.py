@@ -131,7 +131,8 @@ def calibrated(arguments: Namespace, model: nn.Module, data: Data, work: Path) -
         except (ValueError, OSError) as error:
             say(f"note: {file} is damaged, calibration starts anew: {error}")
             file.unlink(missing_ok=True)
-    with waiting("calibrating") as progress, refused("", ValueError, TypeError, OSError):
+    unwritten = refused(f"cannot write {arguments.out}: ", OSError)
+    with waiting("calibrating") as progress, refused("", ValueError, TypeError), unwritten:
         try:
             return calibrate(
                 model,

@@ -51,7 +51,7 @@ def budget(text: str) -> dict[str, float]:
     from tncompile.tensorizing.allocating.budgets import UNITS, read_budget
 
     unit, _, number = (part.strip() for part in text.rpartition("="))
-    unit = unit or "params"
+    unit = unit or ("" if "=" in text else "params")
     takes = f"--budget takes {'=…, '.join(UNITS)}=…, like params=0.5"
     known = unit in UNITS
     value = _number(takes, text, lambda value: known and not math.isnan(value), number)

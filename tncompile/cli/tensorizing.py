@@ -7,7 +7,7 @@ import shutil
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import tncompile.cli.options as opt
 from tncompile.cli.calibrating import BATCH, LENGTH, Data, calibrated, read_data
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, columns, refused, report, say, show, waiting
+from tncompile.language.diagnostics.errors import CompileError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,7 +95,11 @@ def _count(name: str) -> Any:
             "--heal UNIT=N", "then train on the original's outputs: minutes=15", numbers.healing
         ),
         option("--weights KIND", "then store weights as integers: int8 or int4", _weights),
-        option("--group N", "numbers that a scale of four bits is for (64)", _count("--group")),
+        option(
+            "--group N",
+            "numbers that a scale is for (64 in four bits, a row in eight)",
+            _count("--group"),
+        ),
         option(
             "--planned-for CALL",
             "rows, or images and their lengths, that networks are planned for, like 16x224x224"
@@ -117,9 +122,21 @@ def tensorize(arguments: Namespace) -> None:
     try:
         _run(arguments, output, work)
     except KeyboardInterrupt:
-        if work.exists():
+        if _holds_anything(work):
             say("the same call goes on from here")
         raise
+    except (UsageError, CompileError):
+        if _holds_anything(work):
+            say(f"note: what is done is kept in {work.name}; --no-resume forgets it")
+        raise
+
+
+def _holds_anything(work: Path) -> bool:
+    """Whether something is kept; empty folders are removed."""
+    if any(each.is_file() and each.name != "README" for each in work.rglob("*")):
+        return True
+    shutil.rmtree(work, ignore_errors=True)
+    return False
 
 
 def _run(arguments: Namespace, output: Path, work: Path) -> None:
@@ -189,10 +206,22 @@ def _places(arguments: Namespace) -> tuple[Path, Path]:
     output = Path(arguments.out)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise UsageError(f"-o {arguments.out} is there already; name a new folder")
-    work = output.absolute().with_name(f".{output.absolute().name}.tncompile")
+    work = output.absolute().with_name(f".{output.absolute().name[:200]}.tncompile")
+    above = next(each for each in work.parents if os.path.lexists(each))
+    if not above.is_dir():
+        raise UsageError(f"cannot write {arguments.out}: {above} is not a directory")
+    if work.exists() and not work.is_dir():
+        raise UsageError(f"cannot write {arguments.out}: {work} is in the way")
     if arguments.no_resume:
         with refused(f"cannot remove {work}: ", OSError):
             shutil.rmtree(work) if work.exists() else None
+    with refused(f"cannot write {arguments.out}: ", OSError):
+        with suppress(FileNotFoundError):
+            os.lstat(output)  # a name may be too long
+        if work.parent.is_dir():  # before anything is computed
+            work.mkdir(exist_ok=True)
+        elif not os.access(above, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
     return output, work
 
 
@@ -228,13 +257,16 @@ def _allocated(
     from tncompile.tensorizing.allocating.allocate import allocate
 
     candidates = [each.strip() for each in (arguments.candidates or "").split(",")]
+    if arguments.candidates is not None and not all(candidates):
+        raise UsageError(f"--candidates takes names with commas, not {arguments.candidates!r}")
     given: dict[str, Any] = {"candidates": ["LowRank", *filter(None, candidates)]}
     if arguments.multiple is not None:
         given["multiple"] = arguments.multiple
     kept = work / "allocation"
     if found_before := len(list(kept.glob("*.json"))):
         say(f"allocation goes on with {found_before} answers of before; --no-resume forgets them")
-    with waiting("allocating") as progress, _noted(), refused("--budget: ", ValueError, OSError):
+    unwritten = refused(f"cannot write {arguments.out}: ", OSError)
+    with waiting("allocating") as progress, _noted(), refused("--budget: ", ValueError), unwritten:
         found = allocate(
             model,
             arguments.budget,
@@ -269,7 +301,8 @@ def _tensorized(
     if kept := len(list(fits.glob("*.safetensors"))):
         layers, them = ("layer was", "it") if kept == 1 else ("layers were", "them")
         say(f"{kept} {layers} fitted before; --no-resume forgets {them}")
-    with waiting("fitting") as progress, _noted(), refused("", ValueError, OSError):
+    unwritten = refused(f"cannot write {arguments.out}: ", OSError)
+    with waiting("fitting") as progress, _noted(), refused("", ValueError), unwritten:
         return tensorize(
             model,
             rewrite,
@@ -310,7 +343,9 @@ def _healed(
         done = refitted.tensorized
     if arguments.heal:
         file = work / "healing.safetensors"
-        with waiting("healing") as progress, refused("--heal: ", ValueError, TypeError, OSError):
+        unwritten = refused(f"cannot write {arguments.out}: ", OSError)
+        known = refused("--heal: ", ValueError, TypeError)
+        with waiting("healing") as progress, known, unwritten:
             taught = distill(
                 model,
                 done,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,11 +20,33 @@ def write_tensors(
     tensors: Mapping[str, torch.Tensor],
     metadata: Mapping[str, str],
 ) -> None:
-    """Put tensors and texts into a file. Raises `OSError`, and leaves nothing behind then."""
+    """Put tensors and texts into a file: the same bytes for the same of both.
+
+    Raises `OSError`, and leaves nothing behind then.
+    """
+    whole = {name: each.contiguous() for name, each in tensors.items()}
     with replaced(Path(path)) as temporary:
-        save_file(
-            {name: each.contiguous() for name, each in tensors.items()}, temporary, dict(metadata)
-        )
+        try:
+            save_file(whole, temporary, dict(metadata))
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise OSError(str(error)) from None
+            raise OSError(int(number[1]), os.strerror(int(number[1])), os.fspath(path)) from None
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the texts of a file into order, which safetensors writes in that of a hash table."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        if "__metadata__" in header:
+            header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            if len(text) <= length:  # else it was escaped in another way: it stays as it is
+                file.seek(8)
+                file.write(text.ljust(length))
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

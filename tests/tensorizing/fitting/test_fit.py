@@ -309,7 +309,7 @@ def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="10 × 12, not 12 × 10: it is transposed"):
         wide.fit(random_weight(12, 10))
     weight[3, 4] = math.nan
-    with pytest.raises(ValueError, match="1 entries that are not finite"):
+    with pytest.raises(ValueError, match="an entry that is not finite"):
         arch.fit(weight)
     with pytest.raises(TypeError, match=r"torch\.Tensor, not list"):
         arch.fit([[1.0]])  # type: ignore[arg-type]

@@ -131,3 +131,13 @@ def test_shared_tensors_cannot_be_peeled() -> None:
     problem, _ = posed(architecture(TIED).network, random_weight(16, 16), {})
     assert not can_peel(problem.product)
     assert problem.product.shared
+
+
+@pytest.mark.parametrize("block", ["KroneckerSum", "BlockTerm", "CP", "Monarch", "TensorRing"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_weight_of_zeros(block: str) -> None:
+    layer = torch.nn.Linear(24, 36)
+    torch.nn.init.zeros_(layer.weight)
+    for more in ({}, {"tolerance": 0.1}):
+        found = tncompile.to_dense(tncompile.from_linear(layer, block, **more))  # type: ignore[arg-type]
+        assert not bool(found.weight.any())

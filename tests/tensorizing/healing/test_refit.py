@@ -289,3 +289,21 @@ def test_convolutions_with_moments_of_axes(monkeypatch: pytest.MonkeyPatch) -> N
     with torch.no_grad():
         lost = torch.cat([again.model[0](x) - model[0](x) for x in data])  # type: ignore[index, operator]
     assert float(lost.mean((0, 2, 3)).abs().max()) < 0.1
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "block", ["MPO(ranks = 2)", "LowRank(rank = 4)", "Interpolative(rank = 4)"]
+)
+def test_inputs_that_never_change_move_the_bias_alone(value: float, block: str) -> None:
+    """Their covariance is rounding: no metric, and nothing to fit a weight to."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(24, 32), nn.Tanh(), nn.Linear(32, 16))
+    text = 'import "std/linear.tn"\nrewrite R { linear "*" -> ' + block + " }"
+    small = tncompile.tensorize(model, tncompile.Rewrite.loads(text))
+    data = [torch.full((8, 24), value)] * 3
+    again = tncompile.refit(model, small, data)
+    assert {layer.how for layer in again.layers} <= {"bias", "kept"}
+    with torch.no_grad():
+        lost = (again.model(data[0]) - model(data[0])).abs().max()
+    assert float(lost) < 1e-5

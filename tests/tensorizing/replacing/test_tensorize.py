@@ -317,7 +317,7 @@ def test_weights_that_cannot_be_fitted_are_named() -> None:
     model = seeded(GPT2)
     with torch.no_grad():
         model.h[1].c_fc.weight[0, 0] = torch.nan
-    with pytest.raises(ValueError, match=r"^h\.1\.c_fc: the weight has 1 entries that are not fin"):
+    with pytest.raises(ValueError, match=r"^h\.1\.c_fc: the weight has an entry that is not fini"):
         rewritten(model, 'conv1d "*.c_fc" -> LowRank(rank = 2)')
 
 

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from tncompile.planning.wording import count_text, percent_text
@@ -41,17 +42,24 @@ def decide(
     progress: Callable[[int, int], None] | None,
 ) -> Allocation:
     """What `allocate` returns."""
+    if isinstance(multiple, bool) or not isinstance(multiple, int):
+        raise TypeError(f"multiple is an int, not {multiple!r}")
     if multiple < 1:
         raise ValueError(f"ranks are multiples of 1 or more, not {multiple}")
     if embedding_share is not None and not 0 < embedding_share <= 1:
         raise ValueError(f"the share of embeddings is a part up to 1, not {embedding_share}")
     names = read_candidates(candidates)
     if moments is not None:
+        if not isinstance(moments, Moments):
+            raise TypeError(f"moments are a tncompile.Moments, not {type(moments).__name__}")
         require_of(moments, model)
     clock = clock_of(moments) if budget.unit == "time" else None
     answers = None if checkpoint is None else Answers.at(checkpoint)
     memory = Memory(answers, moments if clock is not None else None)
     subjects = list(subjects_of(model, moments, layers, budget.unit, damping))
+    for each in subjects:
+        if not each.fixed and not bool(torch.isfinite(each.weight).all()):
+            raise ValueError(f"{each.name}: the weight has entries that are not finite")
     if not subjects:
         raise ValueError("the model has no layer with a weight: nothing to allocate")
     if clock is not None:

@@ -187,6 +187,8 @@ def _moments(
             raise ValueError(f"`{what}` of the metric are complex, and {name} is real")
         moment = damped(given.detach().to(device, product.dtype), damping)
         if moment.dim() == 2:
+            if not bool(moment.any()):
+                raise ValueError(f"`{what}` of the metric are zero: every weight is as near")
             if torch.linalg.cholesky_ex(moment).info:
                 raise ValueError(
                     f"`{what}` of the metric are no positive definite matrix: raise its damping"

@@ -111,7 +111,8 @@ def load_model(
     pretrained = is_pretrained_folder(path)
     if pretrained and not (path / CONFIG).exists():
         if model is not None:
-            raise ValueError(f"{folder} is a folder of transformers, which says what its model is")
+            words = "which says what its model is: leave out `model`"
+            raise ValueError(f"{folder} is a folder of transformers, {words}")
         return read_pretrained(path)
     config = _config(path)
     if model is None and pretrained:
@@ -160,13 +161,15 @@ def _read(
     folder: Path, config: Mapping[str, object], original: nn.Module
 ) -> tuple[nn.Module, list[Placed]]:
     """The model in a folder. What stands in it is checked before anything of its size is made."""
+    from tncompile.spec import loads
     from tncompile.tensorizing.replacing.calls import PLANNED, read_calls
     from tncompile.tensorizing.replacing.copying import copied
     from tncompile.tensorizing.replacing.weights import Weights
     from tncompile.tensorizing.rewriting.replacements import replacements
-    from tncompile.tensorizing.rewriting.rewrite import Rewrite
+    from tncompile.tensorizing.rewriting.rewrite import rewrite_of
 
-    rewrite = Rewrite.loads(bounded_text(folder / SOURCE, LARGEST_TEXT))
+    source = folder / SOURCE
+    rewrite = rewrite_of(loads(bounded_text(source, LARGEST_TEXT), name=str(source)))
     weights = Weights(folder / WEIGHTS)
     found = read_calls(config.get(PLANNED), replacements(rewrite, original)[0])
     asked = read_weights(config.get(QUANTIZED), found)

@@ -58,7 +58,7 @@ class Rewrite:
         >>> tncompile.Rewrite.load("small.tn").lines[0].target
         'LowRank(rank = 4)'
         """
-        return _rewrite_of(load(path, root=root), name)
+        return rewrite_of(load(path, root=root), name)
 
     @staticmethod
     def loads(
@@ -69,7 +69,7 @@ class Rewrite:
         >>> tncompile.Rewrite.loads('rewrite R { any "*" -> keep }').name
         'R'
         """
-        return _rewrite_of(loads(text, root=root), name)
+        return rewrite_of(loads(text, root=root), name)
 
     def text(self) -> str:
         """The source of the file that the rewrite stands in.
@@ -85,14 +85,15 @@ def read_rewrite(rewrite: Rewrite | Spec | str | os.PathLike[str]) -> Rewrite:
     if isinstance(rewrite, Rewrite):
         return rewrite
     if isinstance(rewrite, Spec):
-        return _rewrite_of(rewrite, None)
+        return rewrite_of(rewrite, None)
     if isinstance(rewrite, str | os.PathLike):
         return Rewrite.load(Path(rewrite))
     kind = type(rewrite).__name__
     raise TypeError(f"a rewrite is a tncompile.Rewrite, a Spec or the path of a file, not {kind}")
 
 
-def _rewrite_of(spec: Spec, name: str | None) -> Rewrite:
+def rewrite_of(spec: Spec, name: str | None = None) -> Rewrite:
+    """The rewrite of a spec. Raises ValueError where it has none, or several and no `name`."""
     linked = spec._linked
     found: Mapping[str, tree.Rewrite] = {
         each.name: each.definition

@@ -31,6 +31,8 @@ def whole_metric(metric: Metric | None, inputs: torch.Tensor | None) -> Metric |
     """The metric with the moments of samples of inputs; None where it is the plain norm."""
     if metric is not None and not isinstance(metric, Metric):
         raise TypeError(f"metric is a tncompile.Metric, not {type(metric).__name__}")
+    if inputs is not None and not isinstance(inputs, torch.Tensor):
+        raise TypeError(f"inputs are a torch.Tensor, not {type(inputs).__name__}")
     if inputs is not None:
         if metric is not None and (metric.inputs is not None or metric.axes):
             raise ValueError("inputs are given twice: by `inputs`, and by the metric")

@@ -89,6 +89,8 @@ def arranged(weight: torch.Tensor, axes: tuple[WeightAxis, ...], target: str) ->
         raise TypeError(f"weight is a torch.Tensor, not {type(weight).__name__}")
     if not (weight.is_floating_point() or weight.is_complex()):
         raise TypeError(f"weight holds real or complex numbers, not {weight.dtype}")
+    if weight.layout is not torch.strided:
+        raise TypeError("weight is sparse: give weight.to_dense()")
     if weight.is_meta:
         raise ValueError("weight is on the device `meta`: it has no values")
     shape = tuple(axis.length for axis in axes)
@@ -102,7 +104,8 @@ def arranged(weight: torch.Tensor, axes: tuple[WeightAxis, ...], target: str) ->
     found = weight.detach().reshape(shape)
     bad = found.numel() - int(torch.isfinite(found).sum())
     if bad:
-        raise ValueError(f"the weight has {bad:,} entries that are not finite (NaN or infinite)")
+        many = "an entry that is" if bad == 1 else f"{bad:,} entries that are"
+        raise ValueError(f"the weight has {many} not finite (NaN or infinite)")
     return found
 
 

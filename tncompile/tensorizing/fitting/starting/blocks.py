@@ -48,7 +48,10 @@ def separated(problem: Problem, generator: torch.Generator) -> Values | None:
     order = [product.open.index(leg) for group in groups for leg in group]
     sizes = [math.prod(product.shape(group)) for group in groups]
     tensor = target.permute(order).reshape(sizes)
-    columns = _columns(tensor, split, generator)
+    try:
+        columns = _columns(tensor, split, generator)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # the pencil is singular
+        return None
     if columns is None:
         return None
     flat = columns.permute(1, 0, 2).reshape(sizes[0], -1)

@@ -52,7 +52,10 @@ def diagonalized(problem: Problem, generator: torch.Generator) -> Values | None:
     order = [other for group in groups for place in group for other in legs[place]]
     sizes = [math.prod(product.shape(o for p in group for o in legs[p])) for group in groups]
     tensor = target.permute([product.open.index(other) for other in order]).reshape(sizes)
-    first, rest = _pencil(tensor, rank, generator)
+    try:
+        first, rest = _pencil(tensor, rank, generator)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # the pencil is singular
+        return None
     values: Values = {}
     split = ((first.mT, groups[0]), (rest.reshape(rank, -1), groups[1] + groups[2]))
     for matrix, places in split:

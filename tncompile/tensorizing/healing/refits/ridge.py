@@ -15,6 +15,9 @@ import torch
 
 from tncompile.tensorizing.moments import damped
 
+LOST, ROUNDING = 1e-30, 1e-6
+"""Mean squares below which inputs vanish, and the part of them that rounding to float32 leaves."""
+
 
 @dataclass
 class RidgeSums:
@@ -81,6 +84,12 @@ class RidgeSums:
             return self.xx / self.total
         mean = self.x / self.total
         return self.xx / self.total - torch.outer(mean, mean)
+
+    def varies(self, *, centered: bool) -> bool:
+        """Whether the covariance tells weights apart: that of constant inputs does not."""
+        size = float(self.xx.diagonal().mean() / self.total)
+        spread = float(self.covariance(centered=centered).diagonal().mean())
+        return size > LOST and spread > ROUNDING * size
 
     def solved(self, damping: float, *, centered: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """The best step of the weight (out, in), and that of the bias with it (out,).

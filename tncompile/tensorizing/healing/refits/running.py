@@ -315,10 +315,6 @@ class _Run:
             raise ValueError(f"what {name} is given, or gives, is not finite")
         if before <= NOTHING:
             return RefitLayer(name, before, before, "kept", stream)
-        step, _ = sums.solved(self.damping, centered=centered)
-        metric = Metric(sums.covariance(centered=centered), sums.heard)
-        target = (original + step).reshape(_shape(pair))
-        fit = pair.placed.architecture.fit(target, metric=metric, seed=self.seed)
         kept = {key: value.clone() for key, value in network.state_dict().items()}
 
         def moved(shift: torch.Tensor) -> None:
@@ -326,14 +322,21 @@ class _Run:
                 with torch.no_grad():
                     bias.copy_((base + shift).reshape(bias.shape))
 
-        network.load_state_dict(fit.state_dict)
-        found = dense(pair.placed, network) - original
-        shift, alone = (sums.shift(each, centered=centered) for each in (found, present))
-        after, biased = relative(found, shift), relative(present, alone)
-        if after < min(before, biased):
-            moved(shift)
-            return RefitLayer(name, before, after, "weight", stream)
-        network.load_state_dict(kept)
+        alone = sums.shift(present, centered=centered)
+        biased = relative(present, alone)
+        if sums.varies(centered=centered):
+            step, _ = sums.solved(self.damping, centered=centered)
+            metric = Metric(sums.covariance(centered=centered), sums.heard)
+            target = (original + step).reshape(_shape(pair))
+            fit = pair.placed.architecture.fit(target, metric=metric, seed=self.seed)
+            network.load_state_dict(fit.state_dict)
+            found = dense(pair.placed, network) - original
+            shift = sums.shift(found, centered=centered)
+            after = relative(found, shift)
+            if after < min(before, biased):
+                moved(shift)
+                return RefitLayer(name, before, after, "weight", stream)
+            network.load_state_dict(kept)
         if centered and biased < before:
             moved(alone)
             return RefitLayer(name, before, biased, "bias", stream)
