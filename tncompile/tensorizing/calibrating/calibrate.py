@@ -81,6 +81,8 @@ def calibrate(
     assert moments is not None
     if not moments.batches:
         raise ValueError("there are no batches")
+    if not moments.samples:
+        raise ValueError("the batches have no samples")
     if not moments.layers:
         raise ValueError("the output depends on no layer: is it computed without gradients?")
     if file is not None and moments.batches > done:
