@@ -35,14 +35,18 @@ TARGETS = {
         "embedding",
         "TTEmbedding(rows = [32, 32, 30], columns = [8, 8, 12], words = 30522)",
     ),
+    "feed_forward": ("transformer", "FeedForward(dense = false)"),
 }
 """The file of the library and the call, by the name of the picture."""
+
+DEPTH = {"feed_forward": 1}
 
 
 def drawing(name: str) -> str:
     """The text of a picture."""
     file, target = TARGETS[name]
-    return tncompile.load(f"std/{file}.tn").instantiate(target).draw().svg + "\n"
+    made = tncompile.load(f"std/{file}.tn").instantiate(target)
+    return made.draw(depth=DEPTH.get(name, 0)).svg + "\n"
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from tncompile.inspection.drawing.drawing import Drawable
+from tncompile.inspection.drawing.drawing import Drawable, Drawing
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
-    from tncompile.inspection.drawing.scene import Scene
+    from tncompile.inspection.drawing.theme import Theme
     from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
@@ -390,8 +390,8 @@ class Architecture(Instantiated, Drawable):
             self._compiled[key] = planned, made
         return self._compiled[key][1]
 
-    def _scene(self, unfolded: bool, width: int) -> Scene:
-        """What is drawn: its network."""
+    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
+        """Its network."""
         from tncompile.inspection.drawing.networks.draw import network_scene
 
-        return network_scene(self.network, unfolded=unfolded, width=width)
+        return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)

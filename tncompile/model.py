@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.architecture import Architecture
+from tncompile.inspection.drawing.drawing import Drawing
 from tncompile.language.diagnostics.spelling import one_of
 from tncompile.language.typing.model import ResolvedModel
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
+    from tncompile.inspection.drawing.theme import Theme
     from tncompile.models.costs.report import ModelCost
     from tncompile.models.graph.forms import Form
     from tncompile.models.planning import ModelPlan
@@ -66,6 +68,27 @@ class Model(Architecture):
                 name, number = f"{network.target} ({number})", number + 1
             found[name] = Architecture(network, *origin)
         return found
+
+    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
+        """Its parts and operations; each network and model among them has a place of its own."""
+        from tncompile.compiler import build_network
+        from tncompile.inspection.drawing.models.draw import (
+            callee_scene,
+            inner_callees,
+            model_scene,
+        )
+
+        inner = inner_callees(self._model)
+        links = {target: f"part-{number}" for number, target in enumerate(inner, 1)}
+        return Drawing(
+            model_scene(self._model, build_network, depth, unfolded=unfolded),
+            theme,
+            model_scene(self._model, build_network, 0, links),
+            tuple(
+                (links[target], target, callee_scene(callee, build_network, 0, links))
+                for target, callee in inner.items()
+            ),
+        )
 
     @property
     def sizes(self) -> Mapping[str, int | None]:

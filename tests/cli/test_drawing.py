@@ -47,6 +47,8 @@ def test_all_and_width(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["map.tn", "--width", "3"], "--width is from 240 to 10,000 px"),
         (["map.tn", "--width", "wide"], "--width takes a positive integer"),
         (["nothing.tn"], "nothing.tn"),
+        (["map.tn", "--depth", "5"], "--depth is from 0 to 4"),
+        (["map.tn", "--depth", "x"], "--depth is from 0 to 4"),
         (["map.tn", "-o", "away/map.svg"], "cannot write away/map.svg: no such file or directory"),
     ],
 )
@@ -63,6 +65,16 @@ def test_wrong_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["show", "wrong.tn", "-o", "wrong.svg"]) == 1
     assert "error[TN201]" in capsys.readouterr().err
     assert not (folder / "wrong.svg").exists()
+
+
+def test_models_are_drawn_and_unfold(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["show", "std/transformer.tn", "FeedForward(dense = false)"]
+    assert run(call) == 0
+    assert ">G<" not in capsys.readouterr().out
+    assert run([*call, "--depth", "1"]) == 0
+    assert ">G<" in capsys.readouterr().out
+    assert run([*call, "-o", "page.html"]) == 0
+    assert '<details id="part-1">' in (folder / "page.html").read_text(encoding="utf-8")
 
 
 def test_png_without_its_library(

@@ -9,8 +9,7 @@ import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.cli.command import command, option
 from tncompile.cli.writing import UsageError, refused, write_file
-from tncompile.inspection.drawing.drawing import FORMATS, NARROWEST, THEMES, WIDEST
-from tncompile.model import Model
+from tncompile.inspection.drawing.drawing import FORMATS, MOST_DEEP, NARROWEST, THEMES, WIDEST
 
 
 def _width(text: str) -> int:
@@ -20,9 +19,15 @@ def _width(text: str) -> int:
     return width
 
 
+def _depth(text: str) -> int:
+    if text not in map(str, range(MOST_DEEP + 1)):
+        raise UsageError(f"--depth is from 0 to {MOST_DEEP}, not {text!r}")
+    return int(text)
+
+
 @command(
     "show",
-    "Draw a network: tensors are boxes, indices are lines, as wide as they are large.",
+    "Draw a network: tensors are boxes, indices are lines, as wide as they are large; or a model.",
     "Inputs are below, the output is above, a cell an axis; names are those of the file. Long\n"
     "chains, large trees and grids are folded. The name of the output says the format: .svg,\n"
     ".png (with resvg-py) or .html; standard output takes SVG.",
@@ -47,6 +52,13 @@ def _width(text: str) -> int:
             _width,
             default=600,
         ),
+        option(
+            "--depth N",
+            "how often parts of a model are unfolded to what they are made of (0); in a page of"
+            " HTML a click does it",
+            _depth,
+            default=0,
+        ),
         opt.ROOT,
     ],
 )
@@ -59,11 +71,11 @@ def show_drawing(arguments: Namespace) -> None:
         raise UsageError(f"-o takes a name that ends in {ends} or {FORMATS[-1]}, not {output}")
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target)
-    if isinstance(architecture, Model):
-        networks = ", ".join(architecture.networks)
-        raise UsageError(f"this is a model of several networks: name one of {networks}")
     drawing = architecture.draw(
-        theme=arguments.theme, unfolded=arguments.all, width=arguments.width
+        theme=arguments.theme,
+        unfolded=arguments.all,
+        width=arguments.width,
+        depth=arguments.depth,
     )
     with refused("", ImportError):
         content = drawing.encoded(suffix)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from html import escape
 from itertools import count
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import get_args
 from tncompile.files import replaced
 from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.svg import svg_of
-from tncompile.inspection.drawing.theme import DARK, LIGHT, Theme
+from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Theme
 from tncompile.language.diagnostics.spelling import one_of
 
 THEMES: tuple[Theme, ...] = get_args(Theme)
@@ -23,6 +25,17 @@ NARROWEST, WIDEST = 240, 10_000
 
 PNG_ZOOM = 2.0
 """Pixels of a PNG for each px of the drawing: sharp on dense screens, and in print."""
+
+PAGE = "summary{padding:.5em 0;cursor:pointer;overflow-wrap:anywhere}details svg{display:block}"
+SCRIPT = (
+    "const open=()=>{const place=document.getElementById(location.hash.slice(1));"
+    "if(place instanceof HTMLDetailsElement){place.open=true;place.scrollIntoView()}};"
+    "addEventListener('hashchange',open);open()"
+)
+"""Opens what a link leads to."""
+
+MOST_DEEP = 4
+"""How often parts of parts are unfolded at most."""
 
 _shown = count(1)
 
@@ -38,6 +51,8 @@ class Drawing:
 
     scene: Scene
     theme: Theme = "auto"
+    linked: Scene | None = None  # the same with links to `inner`, for a page
+    inner: tuple[tuple[str, str, Scene], ...] = ()  # a place, a title, and what a block is
 
     def __repr__(self) -> str:
         return f"Drawing({self.scene.title})"
@@ -52,7 +67,9 @@ class Drawing:
         return svg_of(self.scene, self.theme)
 
     def html(self) -> str:
-        """A page with the picture, which loads nothing and runs no script.
+        """A page with the picture, which loads nothing.
+
+        Blocks of a model are links to their own pictures below: a click, or Enter, unfolds them.
 
         >>> arch.draw().html().splitlines()[0]
         '<!doctype html>'
@@ -64,13 +81,27 @@ class Drawing:
             "auto": f"body{{background:{light}}}"
             f"@media (prefers-color-scheme:dark){{body{{background:{dark}}}}}",
         }[self.theme]
+        ink, dark_ink = LIGHT.ink, DARK.ink
+        text = f"body{{font-family:{FONT};color:{dark_ink if self.theme == 'dark' else ink}}}"
+        if self.theme == "auto":
+            text += f"@media (prefers-color-scheme:dark){{body{{color:{dark_ink}}}}}"
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        if self.inner:
+            digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
+            policy += f"; script-src 'sha256-{digest}'"
+        sections = "".join(
+            f'<details id="{place}"><summary>{escape(title)}</summary>'
+            f"{svg_of(scene, self.theme, number=number)}</details>"
+            for number, (place, title, scene) in enumerate(self.inner, 1)
+        )
+        script = f"<script>{SCRIPT}</script>" if self.inner else ""
+        picture = self.svg if self.linked is None else svg_of(self.linked, self.theme)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta http-equiv="Content-Security-Policy" '
-            "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(self.scene.title)}</title><style>{ground}</style></head>"
-            f"<body>{self.svg}</body></html>\n"
+            f"<title>{escape(self.scene.title)}</title><style>{ground}{text}{PAGE}</style></head>"
+            f"<body>{picture}{sections}{script}</body></html>\n"
         )
 
     def png(self, *, zoom: float = PNG_ZOOM) -> bytes:
@@ -120,16 +151,25 @@ class Drawing:
 class Drawable:
     """What has a drawing."""
 
-    def _scene(self, unfolded: bool, width: int) -> Scene:
+    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
         raise NotImplementedError
 
-    def draw(self, *, theme: Theme = "auto", unfolded: bool = False, width: int = 600) -> Drawing:
+    def draw(
+        self,
+        *,
+        theme: Theme = "auto",
+        unfolded: bool = False,
+        width: int = 600,
+        depth: int = 0,
+    ) -> Drawing:
         """A drawing: tensors are boxes, indices are lines, as wide as they are large.
 
         Inputs are below, in amber, the output is above, in green, a cell an axis. Long chains,
         large trees and grids are folded, `unfolded` shows all of them; the type can be read on a
         page that is `width` px wide. `theme` is `"light"`, `"dark"` or `"auto"`, what the reader
-        prefers. Raises ValueError for another theme and widths below 240 or above 10,000.
+        prefers. The blocks of a model are its parts and operations, with shapes between them; equal
+        ones in a chain are one. `depth` says how often parts are unfolded to what they are made of,
+        up to 4. Raises ValueError for another theme, depth, and widths below 240 or above 10,000.
 
         >>> arch.draw(theme="light").svg.count('class="tensor"')
         4
@@ -139,7 +179,11 @@ class Drawable:
             raise TypeError(f"width is a number of px, not {width!r}")
         if not NARROWEST <= width <= WIDEST:
             raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
-        return Drawing(self._scene(unfolded, width), theme)
+        if isinstance(depth, bool) or not isinstance(depth, int):
+            raise TypeError(f"depth is a number, not {depth!r}")
+        if not 0 <= depth <= MOST_DEEP:
+            raise ValueError(f"depth is from 0 to {MOST_DEEP}, not {depth:,}")
+        return self._drawn(theme, unfolded, width, depth)
 
     def _repr_svg_(self) -> str:
         return self.draw()._repr_svg_()

@@ -86,6 +86,7 @@ class Figure:
     frozen: bool = False
     note: Line = ()  # a second line
     inner: Scene | None = None  # what a frame holds
+    link: str = ""  # a place of the page that it leads to
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,8 @@ class _Writing:
 
     def _figure(self, figure: Figure) -> Iterator[str]:
         box = figure.box
+        if figure.link:
+            yield f'<a href="#{escape(figure.link)}">'
         yield f"<g{_data('tensor', figure.key)}><title>{escape(figure.title)}</title>"
         name = "n" if figure.shade is None else f"s{figure.shade % 6}"
         name = "f" if figure.frozen or figure.shape == "layer" else name
@@ -186,6 +188,8 @@ class _Writing:
                 box.x, box.y + down, figure.label, "middle", "l" if figure.frozen else ""
             )
         yield "</g>"
+        if figure.link:
+            yield "</a>"
 
     def _inner(self, figure: Figure, inner: Scene) -> Iterator[str]:
         """What a frame holds, below its title."""

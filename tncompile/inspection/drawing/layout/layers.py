@@ -34,7 +34,7 @@ def layered(
     *,
     forced: bool = False,
 ) -> Scene | None:
-    """The scene in rows; None, unless `forced`, where too many legs would cross or run below one."""
+    """The scene in rows; None where too many legs would cross or run below one, unless `forced`."""
     scheme = scheme_of(subject, groups, rows, density)
     base = ordering.order(scheme)
     if (
@@ -119,8 +119,9 @@ def _figure(scheme: Scheme, routing: Routing, item: Item) -> Figure:
     label = node.small if scheme.density is DENSE else node.label
     box = Box(item.x, routing.y[item.row], item.width, routing.tallness(item))
     return Figure(
-        node.key, node.sign, box, label, node.title, node.shade, node.frozen, node.note, node.inner
-    )
+        node.key, node.sign, box, label, node.title, node.shade, node.frozen, node.note,
+        node.inner, node.link,
+    )  # fmt: skip
 
 
 def _strip(scheme: Scheme, strip: Strip, y: float) -> StripBox:

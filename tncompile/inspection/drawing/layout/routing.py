@@ -283,7 +283,12 @@ class Routing:
                 ]
             else:
                 side = 1 if place == 0 else -1
-                points.append(((self.ports[route, item, side], self.edge(item, side)), item.kind))
+                x = self.ports[route, item, side]
+                ends = [((x, self.edge(item, side)), str(item.kind))]
+                past = self.y[item.row] - side * self.tall.get(item.row, 0.0) / 2
+                if item.kind == "node" and (past - ends[0][0][1]) * side < -1:
+                    ends.append(((x, past), "pass"))  # upright past higher ones of its row
+                points += ends if place == 0 else ends[::-1]
         start = points[0][0]
         segments: list[Segment] = []
         for (one, first), (other, last) in itertools.pairwise(points):

@@ -35,6 +35,7 @@ class Node:
     small: Line = ()  # the same label where there is little room
     note: Line = ()  # a second line
     inner: Scene | None = None  # what a frame holds
+    link: str = ""  # a place of the page that it leads to
 
     @property
     def height(self) -> float:

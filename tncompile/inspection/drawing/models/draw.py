@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -20,12 +20,14 @@ from tncompile.inspection.drawing.layout.subject import (
     Subject,
 )
 from tncompile.inspection.drawing.models.steps import Step, StepKind, callee_text, steps_of
+from tncompile.inspection.drawing.networks.draw import network_scene
 from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.text import Line, Span
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.typing.model import Layer, Part, ResolvedModel
+from tncompile.language.typing.model import Layer, ModelInput, Part, ResolvedModel
 from tncompile.language.typing.operations import Operation, Read, Stored
 from tncompile.language.typing.values import Value
+from tncompile.network.model import TensorNetwork
 
 SIGNS: dict[StepKind, Sign] = {
     "network": "tensor",
@@ -38,18 +40,61 @@ SIGNS: dict[StepKind, Sign] = {
 LONGEST = 34
 """Characters of what a block is, and of a shape, above which they are cut."""
 
-Inner = Callable[[Part], Scene | None]
-"""The scene that a part unfolds to; None where it stays a block."""
+Network = Callable[[ResolvedNetwork], TensorNetwork]
+"""What builds the network of a part."""
 
 
-def model_scene(model: ResolvedModel, inner: Inner) -> Scene:
-    """The drawing of a model, with the parts that `inner` has a scene for as frames."""
-    subject, rows = _Reading(model, inner).subject()
+def model_scene(
+    model: ResolvedModel,
+    network: Network,
+    depth: int = 0,
+    links: Mapping[str, str] | None = None,
+    *,
+    unfolded: bool = False,
+) -> Scene:
+    """The drawing of a model; parts are unfolded to their networks and models `depth` times.
+
+    `links` are places of a page by the calls of parts, which their blocks lead to.
+    """
+
+    def inner(part: Part) -> Scene | None:
+        callee = part.callee
+        if depth < 1 or not isinstance(callee, ResolvedNetwork | ResolvedModel):
+            return None
+        return callee_scene(callee, network, depth - 1)
+
+    subject, rows = _Reading(model, inner, links or {}, unfolded).subject()
     scene = Scene(f"Model {model.target}", _description(model, subject))
     groups = [Group((key,)) for key in subject.nodes]
     made = layered(subject, scene, signs.LOOSE, groups, rows, forced=True)
     assert made is not None
     return made
+
+
+def callee_scene(
+    callee: ResolvedNetwork | ResolvedModel,
+    network: Network,
+    depth: int = 0,
+    links: Mapping[str, str] | None = None,
+) -> Scene:
+    """The drawing of what a part is an instance of."""
+    if isinstance(callee, ResolvedModel):
+        return model_scene(callee, network, depth, links)
+    return network_scene(network(callee))
+
+
+def inner_callees(model: ResolvedModel) -> dict[str, ResolvedNetwork | ResolvedModel]:
+    """The networks and models that blocks stand for, by their calls, outermost first."""
+    found: dict[str, ResolvedNetwork | ResolvedModel] = {}
+    waiting = [model]
+    while waiting:
+        for step in steps_of(waiting.pop(0)):
+            callee = None if step.part is None else step.part.callee
+            if isinstance(callee, ResolvedNetwork | ResolvedModel) and callee.target not in found:
+                found[callee.target] = callee
+                if isinstance(callee, ResolvedModel):
+                    waiting.append(callee)
+    return found
 
 
 def _description(model: ResolvedModel, subject: Subject) -> str:
@@ -63,12 +108,14 @@ class _Reading:
     """One pass over the blocks of a model."""
 
     model: ResolvedModel
-    inner: Inner
+    inner: Callable[[Part], Scene | None]
+    links: Mapping[str, str]
+    unfolded: bool
 
     def subject(self) -> tuple[Subject, Rows]:
         """What is drawn, and the row of each block."""
         model = self.model
-        steps = {f"{number} {step.name}": step for number, step in enumerate(steps_of(model))}
+        steps = {f"{number} {step.name}": step for number, step in self._numbered()}
         source: dict[Operation, str] = {
             operation: key for key, step in steps.items() for operation in step.operations
         }
@@ -87,7 +134,7 @@ class _Reading:
                 start = End(source[operation])
             else:
                 return
-            label = () if value in labeled else (Span(shape_text(value), signs.LABEL, "dim"),)
+            label = () if value in labeled else (Span(_shape(value), signs.LABEL, "dim"),)
             labeled.add(value)
             title = f"{value.text}, from {start.key.removeprefix('input ')} to {end.key}"
             legs[name] = Leg(name, None, (start, end), title, label, label)
@@ -105,19 +152,22 @@ class _Reading:
             Strip(
                 f"input {each.name}",
                 "input",
-                (*signs.name(each.family, each.subscripts, small=True), _shape(each.shape)),
-                (Cell("legs", (), tuple(inputs[each.name])),),
+                signs.name(each.family, each.subscripts, small=True),
+                (Cell("legs", (Span(_shape(each), signs.LABEL),), tuple(inputs[each.name])),),
                 f"{each.name} {each.shape} {each.kind}",
             )
             for each in model.inputs
         )
         cells = tuple(
-            Cell("legs", (Span(shape_text(value), signs.LABEL),), own)
+            Cell("legs", (Span(_shape(value), signs.LABEL),), own)
             for value, own in zip(model.output, output_legs, strict=True)
         )
         output = Strip("output", "output", (Span(model.name, 13, "italic"),), cells, model.target)
         subject = Subject(model.name, model.target, nodes, strips, output, legs, {})
         return subject, self._rows(steps, source)
+
+    def _numbered(self) -> Iterable[tuple[int, Step]]:
+        return enumerate(steps_of(self.model, unfolded=self.unfolded))
 
     @staticmethod
     def _rows(steps: Mapping[str, Step], source: Mapping[Operation, str]) -> Rows:
@@ -147,7 +197,8 @@ class _Reading:
         scene = self.inner(step.part) if step.part is not None else None
         if scene is not None:
             return replace(node, sign="frame", inner=scene)
-        return node
+        link = "" if step.part is None else self.links.get(callee_text(step.part), "")
+        return replace(node, link=link)
 
     @staticmethod
     def _words(step: Step) -> tuple[Line, str]:
@@ -157,10 +208,11 @@ class _Reading:
             if isinstance(first, Stored):
                 shape = " × ".join(f"{size:,}" for size in first.tensor.shape)
                 stored = f"{prod(first.tensor.shape):,} numbers"
-                note = (Span(shape, signs.SMALL, "dim"),)
-                return note, f"tensor {first.tensor.path}: {shape}, {stored}"
-            note = (Span(_cut(step.words), signs.SMALL, "dim"),) if step.words else ()
-            return note, step.words or step.name
+                return (
+                    Span(shape, signs.SMALL, "dim"),
+                ), f"tensor {first.tensor.path}: {shape}, {stored}"
+            line: Line = (Span(_cut(step.words), signs.SMALL, "dim"),) if step.words else ()
+            return line, step.words or step.name
         callee = step.part.callee
         text = callee_text(step.part)
         if isinstance(callee, Layer):
@@ -176,18 +228,11 @@ class _Reading:
         return (Span(_cut(words.strip()), signs.SMALL, "dim"),), f"{step.name}{times}: {text}"
 
 
-def shape_text(value: Value) -> str:
-    """The shape of a value on its line.
-
-    A kind other than float is said: `…, t int`.
-    """
+def _shape(value: Value | ModelInput) -> str:
+    """The shape of a value on its line, and its kind where it is not float: `…, t int`."""
     kind = "" if value.kind == "float" else f" {value.kind}"
     axes = ["…"] * value.shape.dots + [_size(str(size)) for size in value.shape.sizes]
     return _cut(", ".join(axes) + kind if axes else f"scalar{kind}")
-
-
-def _shape(shape: object) -> Span:
-    return Span(f" {_cut(str(shape)).replace('...', '…')}", signs.LABEL, "dim")
 
 
 def _size(text: str) -> str:

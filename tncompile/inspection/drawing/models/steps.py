@@ -42,8 +42,8 @@ class Step:
     words: str = ""  # what a folded one has
 
 
-def steps_of(model: ResolvedModel) -> list[Step]:
-    """All blocks in order; chains of equal parts and turns of a `repeat` are one."""
+def steps_of(model: ResolvedModel, *, unfolded: bool = False) -> list[Step]:
+    """All blocks in order; chains of equal parts, and turns of a `repeat`, are one."""
     live = _live(model)
     users: defaultdict[Operation, list[Operation]] = defaultdict(list)
     for operation in live:
@@ -55,7 +55,9 @@ def steps_of(model: ResolvedModel) -> list[Step]:
     for operation in live:
         if operation in done:
             continue
-        run = _loop(operation, live) or _chain(operation, users, given)
+        run = [operation]
+        if not unfolded:
+            run = _loop(operation, live) or _chain(operation, users, given)
         done.update(run)
         found.append(_step(run))
     return found
@@ -141,7 +143,8 @@ def _step(run: Sequence[Operation]) -> Step:
         words = ", ".join(dict.fromkeys(names))
         return Step("repeat", "model", tuple(run), operands, None, turns, words)
     part = first.part if isinstance(first, CallPart | Scan) else None
-    return Step(_name(first), _kind(first), tuple(run), operands, part, len(run))
+    name = _name(first) if len(run) == 1 or part is None else part.family
+    return Step(name, _kind(first), tuple(run), operands, part, len(run))
 
 
 def _one_family(run: Iterable[Operation]) -> bool:
@@ -168,7 +171,7 @@ def _kind(operation: Operation) -> StepKind:
 def _name(operation: Operation) -> str:
     match operation:
         case CallPart(part=part):
-            return part.family if _folds(part) else part.name
+            return part.name
         case Scan(part=part):
             return f"scan {part.name}"
         case Stored(tensor=PlainTensor() as tensor):
@@ -181,19 +184,19 @@ def _name(operation: Operation) -> str:
             return _words(operation)
 
 
-def _folds(part: Part) -> bool:
-    return bool(part.subscripts)
-
-
 def _words(operation: Operation) -> str:
     """A function with the numbers that it takes."""
     if not isinstance(operation, Apply):
         return type(operation).__name__
     name = SYMBOLS.get(operation.function, operation.function)
-    numbers = [
-        f"{value.operation.number}"
-        for value in operation.operands
-        if isinstance(value.operation, Constant)
-    ]
-    short = [text for text in numbers if len(text) < 8]
-    return " ".join([name, *short])
+    given = [_number(value) for value in operation.operands]
+    if name != operation.function and len(given) == 2 and any(given):
+        return f"{given[0] or '·'} {name} {given[1] or '·'}"  # 1 − ·
+    return " ".join([name, *filter(None, given)])
+
+
+def _number(value: Value) -> str:
+    """A short number, empty for another value."""
+    operation = value.operation
+    text = f"{operation.number}" if isinstance(operation, Constant) else ""
+    return text if len(text) < 8 else "…"
