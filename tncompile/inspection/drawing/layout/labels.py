@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from tncompile.inspection.drawing.layout.subject import Subject
 from tncompile.inspection.drawing.scene import Box, Label, Point, Scene, Wire
 from tncompile.inspection.drawing.signs import LABEL
 from tncompile.inspection.drawing.text import Line
@@ -76,8 +77,8 @@ class Occupancy:
                 yield column, row
 
 
-def place_labels(scene: Scene, wanted: Sequence[Wanted]) -> None:
-    """Add a label for each leg; the shortest lines last, bonds along rows first."""
+def place_labels(scene: Scene, subject: Subject, *, named: bool) -> None:
+    """Add a label for each leg; bonds along rows first, then the shortest lines."""
     taken = Occupancy()
     taken.add_scene(scene)
 
@@ -85,11 +86,29 @@ def place_labels(scene: Scene, wanted: Sequence[Wanted]) -> None:
         flat = any(_is_level(wire) for wire in each.wires)
         return not flat, min((_length(wire) for wire in each.wires), default=0.0)
 
-    for each in sorted(wanted, key=urgency):
+    for each in sorted(_wanted(scene, subject, named), key=urgency):
         label = _placed(each, taken)
         if label is not None:
             scene.labels.append(label)
             taken.add(label.box)
+
+
+def _wanted(scene: Scene, subject: Subject, named: bool) -> Iterator[Wanted]:
+    """The labels of all legs; one that goes round has its own at both ends."""
+    wires: defaultdict[str, list[Wire]] = defaultdict(list)
+    for wire in scene.wires:
+        if wire.leg:
+            wires[wire.leg].append(wire)
+    dots = {disk.leg: (disk.x, disk.y, disk.radius) for disk in scene.disks if disk.leg}
+    for leg in subject.legs.values():
+        line, own = leg.labeled(named=named), wires[leg.name]
+        if not line:
+            continue
+        if any(wire.kind == "cut" for wire in own):
+            for wire in own:
+                yield Wanted(leg.name, line, (wire,))
+        else:
+            yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))
 
 
 def _placed(each: Wanted, taken: Occupancy) -> Label | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.layout import ordering, spacing
 from tncompile.inspection.drawing.layout.frame import add_frame, note_folds, strip_box
 from tncompile.inspection.drawing.layout.items import Item, Scheme, scheme_of
-from tncompile.inspection.drawing.layout.labels import Wanted, place_labels
+from tncompile.inspection.drawing.layout.labels import place_labels
 from tncompile.inspection.drawing.layout.routing import Routing
 from tncompile.inspection.drawing.layout.subject import Group, Rows, Strip, Subject
-from tncompile.inspection.drawing.scene import Box, Disk, Figure, Scene, StripBox, Wire
+from tncompile.inspection.drawing.scene import Box, Disk, Figure, Scene, StripBox
 from tncompile.inspection.drawing.signs import DENSE, LOOSE, TIGHT, Density
 
 TIGHT_ROW, DENSE_ROW, DENSE_STRIP = 6, 9, 12
@@ -63,7 +63,7 @@ def layered(
     scene.wires += routing.wires()
     add_frame(subject, scene)
     note_folds(subject, scene)
-    place_labels(scene, list(_wanted(scheme, scene)))
+    place_labels(scene, subject, named=density.names)
     return scene
 
 
@@ -130,23 +130,3 @@ def _strip(scheme: Scheme, strip: Strip, y: float) -> StripBox:
         for place in range(max(1, len(strip.cells)))
     ]
     return strip_box(strip, slots, y)
-
-
-def _wanted(scheme: Scheme, scene: Scene) -> Iterator[Wanted]:
-    """The labels of all legs."""
-    subject = scheme.subject
-    wires: defaultdict[str, list[Wire]] = defaultdict(list)
-    for wire in scene.wires:
-        if wire.leg:
-            wires[wire.leg].append(wire)
-    dots = {disk.leg: (disk.x, disk.y, disk.radius) for disk in scene.disks if disk.leg}
-    for leg in subject.legs.values():
-        if not leg.label:
-            continue
-        line = leg.labeled(named=scheme.density.names)
-        own = wires[leg.name]
-        if any(wire.kind == "cut" for wire in own):
-            for wire in own:
-                yield Wanted(leg.name, line, (wire,))
-        else:
-            yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))

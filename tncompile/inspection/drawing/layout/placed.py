@@ -6,13 +6,13 @@ Legs to strips are stubs that end in a square; the strips, above and below, show
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import atan2, cos, hypot, pi, radians, sin
 
 from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.layout.frame import add_frame, note_folds, strip_box
 from tncompile.inspection.drawing.layout.items import node_width
-from tncompile.inspection.drawing.layout.labels import Wanted, place_labels
+from tncompile.inspection.drawing.layout.labels import place_labels
 from tncompile.inspection.drawing.layout.subject import Leg, Strip, Subject
 from tncompile.inspection.drawing.scene import (
     Box,
@@ -111,7 +111,7 @@ class _Placing:
         self._past_all()
         add_frame(subject, scene)
         note_folds(subject, scene)
-        place_labels(scene, list(self._wanted()))
+        place_labels(scene, subject, named=self.density.names)
         return scene
 
     # ── lines ─────────────────────────────────────────────────────────────────────────────────────
@@ -301,21 +301,6 @@ class _Placing:
         name = width_of(strip.name)
         total = sum(width for width, _ in cells) + 10
         return cells, max(total, min(name, total + 40))
-
-    def _wanted(self) -> Iterator[Wanted]:
-        wires: defaultdict[str, list[Wire]] = defaultdict(list)
-        for wire in self.scene.wires:
-            if wire.leg:
-                wires[wire.leg].append(wire)
-        dots = {d.leg: (d.x, d.y, d.radius) for d in self.scene.disks if d.leg}
-        for leg in self.subject.legs.values():
-            line = leg.labeled(named=self.density.names)
-            own = wires[leg.name]
-            if any(wire.kind == "cut" for wire in own):
-                for wire in own:
-                    yield Wanted(leg.name, line, (wire,))
-            else:
-                yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))
 
 
 def _cells(wire: Wire) -> set[tuple[int, int]]:
