@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from tncompile.inspection.drawing.drawing import Drawable, Drawing
+from tncompile.inspection.drawing.drawing import Drawable
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.refusals import limits_named, no_split, require_plan_of
+from tncompile.refusals import no_plan, no_split, require_plan_of
 
 if TYPE_CHECKING:
     import torch
 
     from tncompile.emission import GeneratedModule
-    from tncompile.inspection.drawing.theme import Theme
     from tncompile.network.model import Parameter, TensorNetwork
     from tncompile.network.packing import Packing, Quantization, Weights
     from tncompile.planning import ContractionPlan, Cost
@@ -150,7 +150,7 @@ class Architecture(Instantiated, Drawable):
         from tncompile.planning.request import plan_request
 
         request = plan_request(self.network, batch=batch, **options)
-        with limits_named(self._block):
+        with self._limits_named():
             tuning = tune_network(self.network, request, training, seconds, progress)
         if anyway or not tuning.busy:
             if self._lock is not None and self.keeps_lock:
@@ -182,8 +182,7 @@ class Architecture(Instantiated, Drawable):
         request = plan_request(self.network, batch=batch, minimize=minimize, **options)
         plan = self._planned(request, progress)
         mode: Mode = "training" if training else "inference"
-        sizes, profile = dict(request.named), request.profile
-        batch = request.asked[0]
+        sizes, profile, batch = dict(request.named), request.profile, request.asked[0]
         return cost(self.network, plan, batch=batch, sizes=sizes, profile=profile, mode=mode)
 
     def source(
@@ -360,7 +359,7 @@ class Architecture(Instantiated, Drawable):
         plans, given = self._plans, (self.lock, self.keeps_lock, progress)
         if request not in plans:
             tuned = self._measured.get(lock_key(self.network, request, tuned=True).line)
-            with limits_named(self._block):
+            with self._limits_named():
                 if tuned is not None:
                     plans[request] = tuned.with_batch(request.asked[len(request.asked) // 2])
                 else:
@@ -390,8 +389,12 @@ class Architecture(Instantiated, Drawable):
             self._compiled[key] = planned, made
         return self._compiled[key][1]
 
-    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
-        """Its network."""
-        from tncompile.inspection.drawing.networks.draw import network_scene
+    @contextmanager
+    def _limits_named(self) -> Iterator[None]:
+        """Turn "no plan keeps to the memory limit" and "no order" into the diagnostics of them."""
+        from tncompile.planning import NoOrderError, NoPlanError
 
-        return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)
+        try:
+            yield
+        except (NoOrderError, NoPlanError) as error:
+            raise CompileError((no_plan(self._block, error),)) from None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tncompile.language.diagnostics.collector import problem
 from tncompile.language.diagnostics.diagnostic import Code, Diagnostic
-from tncompile.language.diagnostics.errors import CompileError
 
 if TYPE_CHECKING:
     from tncompile.language.resolved import ResolvedNetwork
@@ -29,17 +26,6 @@ def no_plan(resolved: ResolvedNetwork, error: NoPlanError | NoOrderError) -> Dia
     label = "one of the windows of inputs that wait for each other"
     hint = "give the windows tensors of their own, joined by a bond"
     return problem(Code.WINDOW_FACE, str(error), place, label, hint=hint)
-
-
-@contextmanager
-def limits_named(resolved: ResolvedNetwork) -> Iterator[None]:
-    """Turn "no plan keeps to the memory limit" and "no order" into the diagnostics of them."""
-    from tncompile.planning import NoOrderError, NoPlanError
-
-    try:
-        yield
-    except (NoOrderError, NoPlanError) as error:
-        raise CompileError((no_plan(resolved, error),)) from None
 
 
 def no_split(network: TensorNetwork, resolved: ResolvedNetwork, leg: str) -> Diagnostic | None:

@@ -17,6 +17,7 @@ from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.syntax.source import SourceFile
 from tncompile.language.typing.model import ResolvedModel
 from tncompile.model import Model
+from tncompile.notebook import as_html
 
 if TYPE_CHECKING:
     from tncompile.language.linked import LinkedProgram
@@ -43,6 +44,10 @@ class Spec:
 
     def __repr__(self) -> str:
         return f"Spec({self._linked.source.name!r}, blocks={list(self.blocks)})"
+
+    def _repr_html_(self) -> str:
+        """Its blocks as a table, then its text."""
+        return self.blocks._repr_html_() + as_html(self._linked.source.text)
 
     def __getitem__(self, name: str) -> Block:
         """The block of this name. Raises KeyError with the name that was probably meant."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from tncompile.network.windows import FrozenModel, Window
+from tncompile.notebook import as_html
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -26,6 +27,9 @@ RUN_TIME = ("batch", "dots", "window")
 
 MEMBER = re.compile(r"([^][]+)\[([0-9]{1,9}(?:, ?[0-9]{1,9})*)\]")
 """The name of a member of a family."""
+
+MOST_SHOWN = 40
+"""Tensors that a notebook shows of a network."""
 
 Kind = Literal["index", "bond", "hyper", "batch", "dots", "window", "kernel"]
 
@@ -191,6 +195,17 @@ class TensorNetwork(FrozenModel):
         return f"TensorNetwork({self.target})"
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Its tensors with the sizes of their legs, the first ones of many."""
+        size = {index.name: index.size for index in self.indices}
+        lines = [f"network {self.target}"]
+        for tensor in self.tensors[:MOST_SHOWN]:
+            legs = ", ".join(f"{leg} {size[leg] or 'any'}" for leg in tensor.legs)
+            lines.append(f"  {tensor.role:9} {tensor.name}({legs})")
+        if (more := len(self.tensors) - MOST_SHOWN) > 0:
+            lines.append(f"  … {more:,} more")
+        return as_html("\n".join([*lines, f"  output    {self.output.written}"]))
 
     def shape(self, axes: Iterable[Iterable[str]]) -> tuple[int | None, ...]:
         """The size of each axis over some indices; None where it is known at run time only."""

@@ -10,13 +10,16 @@ from hashlib import sha256
 from html import escape
 from itertools import count
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from tncompile.files import replaced
 from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Theme
 from tncompile.language.diagnostics.spelling import one_of
+
+if TYPE_CHECKING:
+    from tncompile.network.model import TensorNetwork
 
 THEMES: tuple[Theme, ...] = get_args(Theme)
 FORMATS = (".svg", ".png", ".html")
@@ -151,8 +154,16 @@ class Drawing:
 class Drawable:
     """What has a drawing."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def network(self) -> TensorNetwork: ...
+
     def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
-        raise NotImplementedError
+        """Its network; a model has parts instead."""
+        from tncompile.inspection.drawing.networks.draw import network_scene
+
+        return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)
 
     def draw(
         self,

@@ -27,6 +27,7 @@ class Item:
     family: str = ""  # members of one keep their order
     cell: tuple[str, int] | None = None  # of a slot: its strip and the number of the cell
     leg: str = ""  # of a slot, a dot, a passing leg
+    alike: bool = False  # of a slot: it may change places with others of its cell
     x: float = 0.0
     side: dict[int, list[Item]] = field(default_factory=lambda: {-1: [], 1: []})
 
@@ -132,7 +133,8 @@ def _slots(made: Scheme, strip: Strip, row: int) -> Iterator[Item]:
             if name == GAP:
                 width, name = 24.0, ""
             width = max(width, text / len(names) if len(names) == 1 else 0)
-            slots.append(Item(key, "slot", row, width, cell=(strip.key, place), leg=name))
+            own = strip.key, place
+            slots.append(Item(key, "slot", row, width, cell=own, leg=name, alike=cell.alike))
         made.slots[strip.key, place] = slots
         yield from slots
 

@@ -126,7 +126,7 @@ def _figure(scheme: Scheme, routing: Routing, item: Item) -> Figure:
 
 def _strip(scheme: Scheme, strip: Strip, y: float) -> StripBox:
     slots = [
-        [(slot.x, slot.width, bool(slot.leg)) for slot in scheme.slots[strip.key, place]]
+        sorted((slot.x, slot.width, bool(slot.leg)) for slot in scheme.slots[strip.key, place])
         for place in range(max(1, len(strip.cells)))
     ]
     return strip_box(strip, slots, y)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from tncompile.inspection.drawing.layout.items import Item, Scheme
 
@@ -132,6 +132,16 @@ def _merge(items: list[Item]) -> None:
     items[:] = sorted(items, key=lambda item: item.x)
 
 
+def _slots(items: list[Item], wanted: dict[Item, float]) -> list[Item]:
+    """Slots in their order; those of a cell whose legs are one value as they are wanted."""
+    found: list[Item] = []
+    slots = (item for item in items if item.kind == "slot")
+    for _, cell in groupby(slots, key=lambda item: item.cell):
+        own = list(cell)
+        found += sorted(own, key=lambda item: wanted[item]) if own[0].alike else own
+    return found
+
+
 def _sort(items: list[Item], towards: int) -> None:
     """A row by the mean of its neighbors towards the base; families keep their order."""
     wanted: dict[Item, float] = {}
@@ -144,10 +154,9 @@ def _sort(items: list[Item], towards: int) -> None:
         else:
             wanted[item] = mean + AWAY * (0.5 if other is None else other)
     families: defaultdict[str, list[Item]] = defaultdict(list)
+    families["slots"] = _slots(items, wanted)
     for item in items:
-        if item.kind == "slot":
-            families["slots"].append(item)
-        elif item.kind == "node":
+        if item.kind == "node":
             families[item.family].append(item)
     place = {item: number for number, item in enumerate(items)}
     for members in families.values():

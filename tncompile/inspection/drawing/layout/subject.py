@@ -92,6 +92,7 @@ class Cell:
     grouped: bool = False
     padded: float = 0.0
     onehot: bool = False  # of a slice: ids run over its legs
+    alike: bool = False  # whether all legs are one value, so that their order says nothing
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,14 @@ class _Reading:
                 f"input {each.name}",
                 "input",
                 signs.name(each.family, each.subscripts, small=True),
-                (Cell("legs", (Span(_shape(each), signs.LABEL),), tuple(inputs[each.name])),),
+                (
+                    Cell(
+                        "legs",
+                        (Span(_shape(each), signs.LABEL),),
+                        tuple(inputs[each.name]),
+                        alike=True,
+                    ),
+                ),
                 f"{each.name} {each.shape} {each.kind}",
             )
             for each in model.inputs
