@@ -27,7 +27,14 @@ PAGES = (
 )
 GENERATED = {"docs/benchmarks.md", "docs/cost_model.md", "docs/planning.md"}
 BENCHMARKS = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
-SCRIPTS = ("README.md", "docs/cost.md", "docs/emitted.md", "docs/python.md", "docs/tutorial.md")
+SCRIPTS = (
+    "README.md",
+    "docs/bonds.md",
+    "docs/cost.md",
+    "docs/emitted.md",
+    "docs/python.md",
+    "docs/tutorial.md",
+)
 """Pages whose blocks of Python are one script, which runs beside the `linear.tn` of the README."""
 
 

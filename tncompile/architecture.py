@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
-from tncompile.inspection.drawing.drawing import Drawable
+from tncompile.inspection.inspected import Inspected
 from tncompile.instantiated import Instantiated
 from tncompile.language.diagnostics.errors import CompileError
 from tncompile.language.diagnostics.spelling import one_of
@@ -37,7 +37,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Architecture(Instantiated, Drawable):
+class Architecture(Instantiated, Inspected):
     """One network with all its sizes: its source, its cost, its module.
 
     Plans come from the lock file beside the `.tn` file where there is one, which `tncompile tune`

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from tncompile import __version__
+from tncompile.cli.bonds import bonds
 from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
 from tncompile.cli.comparing import compare
@@ -27,7 +28,7 @@ COMMANDS = {
     each.name: each
     for each in (
         *(check, compile, cost, tune, explain_slow, tensorize, compare),
-        *(show_drawing, fmt, explain, blocks, calibrate),
+        *(show_drawing, bonds, fmt, explain, blocks, calibrate),
     )
 }
 

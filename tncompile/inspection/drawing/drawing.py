@@ -19,7 +19,7 @@ from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Theme
 from tncompile.language.diagnostics.spelling import one_of
 
 if TYPE_CHECKING:
-    from tncompile.network.model import TensorNetwork
+    pass
 
 THEMES: tuple[Theme, ...] = get_args(Theme)
 FORMATS = (".svg", ".png", ".html")
@@ -149,52 +149,3 @@ class Drawing:
     def _repr_svg_(self) -> str:
         """With ids of its own each time: a page that hides a cell would hide its twins, too."""
         return svg_of(self.scene, self.theme, number=next(_shown))
-
-
-class Drawable:
-    """What has a drawing."""
-
-    if TYPE_CHECKING:
-
-        @property
-        def network(self) -> TensorNetwork: ...
-
-    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
-        """Its network; a model has parts instead."""
-        from tncompile.inspection.drawing.networks.draw import network_scene
-
-        return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)
-
-    def draw(
-        self,
-        *,
-        theme: Theme = "auto",
-        unfolded: bool = False,
-        width: int = 600,
-        depth: int = 0,
-    ) -> Drawing:
-        """A drawing: tensors are boxes, indices are lines, as wide as they are large.
-
-        Inputs are below, in amber, the output is above, in green, a cell an axis. Long chains,
-        large trees and grids are folded, `unfolded` shows all of them; the type can be read on a
-        page that is `width` px wide. `theme` is `"light"`, `"dark"` or `"auto"`, what the reader
-        prefers. The blocks of a model are its parts and operations, with shapes between them; equal
-        ones in a chain are one. `depth` says how often parts are unfolded to what they are made of,
-        up to 4. Raises ValueError for another theme, depth, and widths below 240 or above 10,000.
-
-        >>> arch.draw(theme="light").svg.count('class="tensor"')
-        4
-        """
-        one_of("the theme", theme, THEMES)
-        if isinstance(width, bool) or not isinstance(width, int):
-            raise TypeError(f"width is a number of px, not {width!r}")
-        if not NARROWEST <= width <= WIDEST:
-            raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
-        if isinstance(depth, bool) or not isinstance(depth, int):
-            raise TypeError(f"depth is a number, not {depth!r}")
-        if not 0 <= depth <= MOST_DEEP:
-            raise ValueError(f"depth is from 0 to {MOST_DEEP}, not {depth:,}")
-        return self._drawn(theme, unfolded, width, depth)
-
-    def _repr_svg_(self) -> str:
-        return self.draw()._repr_svg_()

@@ -1,0 +1,114 @@
+"""What architectures can be asked to show of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tncompile.inspection.drawing.drawing import MOST_DEEP, NARROWEST, THEMES, WIDEST, Drawing
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.language.diagnostics.spelling import one_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from tncompile.inspection.bonds.bonds import Bonds
+    from tncompile.network.model import TensorNetwork
+
+
+class Inspected:
+    """What can be looked at: drawn, and its bonds looked into."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def network(self) -> TensorNetwork: ...
+
+    def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
+        """Its network; a model has parts instead."""
+        from tncompile.inspection.drawing.networks.draw import network_scene
+
+        return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)
+
+    def draw(
+        self,
+        *,
+        theme: Theme = "auto",
+        unfolded: bool = False,
+        width: int = 600,
+        depth: int = 0,
+    ) -> Drawing:
+        """A drawing: tensors are boxes, indices are lines, as wide as they are large.
+
+        Inputs are below, in amber, the output is above, in green, a cell an axis. Long chains,
+        large trees and grids are folded, `unfolded` shows all of them; the type can be read on a
+        page that is `width` px wide. `theme` is `"light"`, `"dark"` or `"auto"`, what the reader
+        prefers. The blocks of a model are its parts and operations, with shapes between them; equal
+        ones in a chain are one. `depth` says how often parts are unfolded to what they are made of,
+        up to 4. Raises ValueError for another theme, depth, and widths below 240 or above 10,000.
+
+        >>> arch.draw(theme="light").svg.count('class="tensor"')
+        4
+        """
+        one_of("the theme", theme, THEMES)
+        if isinstance(width, bool) or not isinstance(width, int):
+            raise TypeError(f"width is a number of px, not {width!r}")
+        if not NARROWEST <= width <= WIDEST:
+            raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
+        if isinstance(depth, bool) or not isinstance(depth, int):
+            raise TypeError(f"depth is a number, not {depth!r}")
+        if not 0 <= depth <= MOST_DEEP:
+            raise ValueError(f"depth is from 0 to {MOST_DEEP}, not {depth:,}")
+        return self._drawn(theme, unfolded, width, depth)
+
+    def _repr_svg_(self) -> str:
+        return self.draw()._repr_svg_()
+
+    def bonds(
+        self,
+        module: nn.Module | Mapping[str, torch.Tensor],
+        *,
+        cut: Sequence[str] | None = None,
+    ) -> Bonds:
+        """What the bonds of a module of this network carry: singular values, entropies in nats.
+
+        Of a network without loops each bond cuts the map in two, and its singular values are exact,
+        in float64; bonds between the same two tensors count as one. With loops, `cut` names bonds
+        that together cut the network. Biases are no part of the map, and axes count in full where
+        they are padded. Weights may be a state dict. Raises ValueError for loops without a `cut`,
+        bonds that cut nothing off, and weights that do not fit.
+
+        >>> found = arch.bonds(arch.module(seed=0, search="fast"))
+        >>> list(found), found["b[0]"].singular_values.shape
+        (['b[0]'], torch.Size([4]))
+        >>> found["b[0]"].truncation_error(4), found["b[0]"].entropy <= 1.3863
+        (0.0, True)
+        """
+        from tncompile.inspection.bonds.bonds import bonds_of
+
+        return bonds_of(self.network, _weights(module), cut)
+
+    def canonicalize(self, module: nn.Module, bond: str) -> nn.Module:
+        """A copy of a module in the gauge of a bond: the same map, to rounding.
+
+        All tensors are isometries towards the bond where they have room for it; the two that it
+        joins have its singular values as the squared norms of their slices along it, largest first.
+        Raises ValueError for loops, hyperedges, and tensors that are shared, tied or frozen.
+
+        >>> layer = arch.module(seed=0, search="fast")
+        >>> torch.allclose(arch.canonicalize(layer, "b[0]").weight, layer.weight, atol=1e-6)
+        True
+        """
+        import copy
+
+        from tncompile.inspection.bonds.canonical import canonical_values
+
+        made = copy.deepcopy(module)
+        made.load_state_dict(canonical_values(self.network, _weights(module), bond))
+        return made
+
+
+def _weights(module: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict of a module, or one that was given."""
+    return dict(module if isinstance(module, Mapping) else module.state_dict())
