@@ -68,6 +68,17 @@ class Instantiated:
         """
         return self._resolved.warnings
 
+    def _with_arguments(self, changed: Mapping[str, int | tuple[int, ...]]) -> Self:
+        """The same block with other values of some parameters, without a lock.
+
+        Raises `CompileError` where it refuses them.
+        """
+        from tncompile.language.instantiating import resolve
+
+        values = {**self.arguments, **changed}
+        resolved = resolve(self._linked, self._resolved.block.name.text, values)
+        return replace(self, _resolved=resolved, _file=None, _lock=None, keeps_lock=False)
+
     def text(self) -> str:
         """The `.tn` source that the architecture comes from.
 

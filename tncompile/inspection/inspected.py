@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tncompile.inspection.bonds.bonds import Bonds
+    from tncompile.inspection.bonds.truncating import Truncated
     from tncompile.network.model import TensorNetwork
 
 
@@ -107,6 +108,30 @@ class Inspected:
         made = copy.deepcopy(module)
         made.load_state_dict(canonical_values(self.network, _weights(module), bond))
         return made
+
+    def truncate(
+        self,
+        module: nn.Module,
+        *,
+        tolerance: float | None = None,
+        ranks: Mapping[str, int] | None = None,
+    ) -> Truncated:
+        """A smaller architecture with the weights of a module, bonds cut down to what they carry.
+
+        `ranks` are sizes of bonds by name; with a `tolerance` they are the smallest for which the
+        map keeps that relative error, in the Frobenius norm. Bonds that one argument gives a size
+        together get the largest of theirs. The result has the architecture, its module, and the
+        `error` that it promises. Raises ValueError for what `canonicalize` does, and for bonds
+        whose sizes follow from no argument.
+
+        >>> layer = arch.module(seed=0, search="fast")
+        >>> small = arch.truncate(layer, ranks={"b[0]": 2})
+        >>> small.architecture.arguments["ranks"], small.ranks
+        ((2,), {'b[0]': 2})
+        """
+        from tncompile.inspection.bonds.truncating import truncated
+
+        return truncated(self, module, _weights(module), tolerance, ranks)  # type: ignore[arg-type]
 
 
 def _weights(module: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

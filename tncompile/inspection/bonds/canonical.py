@@ -12,111 +12,136 @@ from collections.abc import Mapping
 
 import torch
 
-from tncompile.inspection.bonds.graph import MapGraph, Node, graph_of
+from tncompile.inspection.bonds.graph import MapGraph, graph_of
 from tncompile.network.model import TensorNetwork
 
 
 def canonical_values(
     network: TensorNetwork, values: Mapping[str, torch.Tensor], bond: str
 ) -> dict[str, torch.Tensor]:
-    """The parameters in the gauge of a bond; those that no bond joins stay as they are.
+    """The parameters in the gauge of a bond.
 
     All tensors are isometries towards the bond, where they have room for it; the two at the bond
     share its singular values, largest first, each the root of them. Raises ValueError for loops,
     hyperedges, tensors that are shared, tied or frozen, and what is no bond.
     """
     graph = graph_of(network, values)
-    ends = _ends(network, graph, bond)
-    left, right = ends
-    for name, parent, order in (*_towards(graph, left, right), *_towards(graph, right, left)):
-        _push(graph, name, parent, order)
-    _split(graph, left, right)
-    found = dict(values)
+    require_gauge(network, graph)
     for node in graph.nodes.values():
-        assert node.tensor is not None
-        whole = node.tensor.conj().resolve_conj() if node.conjugate else node.tensor
-        old = values[node.key]
-        found[node.key] = whole.reshape(old.shape).to(old)
-    return found
+        for near, legs in node.edges.items():
+            if bond in legs:
+                gauging = Gauging(graph)
+                gauging.towards(node.name)
+                gauging.split(node.name, near)
+                return gauged_values(graph, values)
+    raise ValueError(f"{bond} joins no two tensors of {network.target}")
 
 
-def _ends(network: TensorNetwork, graph: MapGraph, bond: str) -> tuple[str, str]:
-    """The two tensors of a bond, once everything can be gauged."""
+def require_gauge(network: TensorNetwork, graph: MapGraph) -> None:
+    """Raise ValueError unless all tensors can be changed along all bonds."""
     for node in graph.nodes.values():
         if node.tensor is None:
             raise ValueError(f"{node.legs[0]} joins more than two tensors: it has no gauge")
     if graph.has_loops:
         raise ValueError(f"{network.target} has loops: there is no canonical gauge")
-    counted = Counter(node.key for node in graph.nodes.values())
-    for key, count in counted.items():
+    for key, count in Counter(node.key for node in graph.nodes.values()).items():
         if count > 1:
             raise ValueError(f"{key!r} stands at {count} places: one gauge cannot fit them all")
         if network.parameter[key].frozen:
             raise ValueError(f"{key!r} is frozen")
+
+
+def gauged_values(graph: MapGraph, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a graph as parameters, beside all other values."""
+    found = dict(values)
     for node in graph.nodes.values():
-        for near, legs in node.edges.items():
-            if bond in legs:
-                return node.name, near
-    raise ValueError(f"{bond} joins no two tensors of {network.target}")
+        assert node.tensor is not None
+        whole = node.tensor.conj().resolve_conj() if node.conjugate else node.tensor
+        old = values[node.key]
+        shape = old.shape if whole.numel() == old.numel() else whole.shape
+        found[node.key] = whole.reshape(shape).to(old).contiguous()
+    return found
 
 
-def _towards(graph: MapGraph, root: str, away: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The nodes on one side, leaves first: each with the next one towards the root."""
-    order, parent = [root], {root: away}
-    for name in order:
-        for near in graph.nodes[name].edges:
-            if near != parent[name]:
-                parent[near] = name
-                order.append(near)
-    return [
-        (name, parent[name], graph.nodes[name].edges[parent[name]])
-        for name in reversed(order)
-        if name != root
-    ]
+class Gauging:
+    """Steps that change tensors of a tree along one bond, and leave the map."""
+
+    def __init__(self, graph: MapGraph) -> None:
+        self.graph = graph
+
+    def towards(self, root: str) -> None:
+        """Make all tensors that are joined to a root isometries towards it, leaves first."""
+        order, parent = [root], {root: ""}
+        for name in order:
+            for near in self.graph.nodes[name].edges:
+                if near != parent[name]:
+                    parent[near] = name
+                    order.append(near)
+        for name in reversed(order[1:]):
+            self.push(name, parent[name])
+
+    def push(self, name: str, near: str) -> None:
+        """Leave an isometry, and give what is left to a neighbor."""
+        matrix, order = self._matrix(name, near)
+        q, r = torch.linalg.qr(matrix)
+        size = matrix.shape[1]  # a bond may be wider than all that is behind it
+        self._put(name, near, _wide(q, size), order)
+        self._absorb(near, name, _wide(r.mT, size))
+
+    def cut(self, name: str, near: str, rank: int | None) -> float:
+        """Move the center over a bond, which gets a new size; the squared norm that is lost."""
+        matrix, order = self._matrix(name, near)
+        u, s, v = torch.linalg.svd(matrix, full_matrices=False)
+        size = matrix.shape[1] if rank is None else rank
+        kept = min(size, len(s))
+        (bond, *_) = self.graph.nodes[name].edges[near]
+        if rank is not None:
+            self.graph.sizes[bond] = size
+        self._put(name, near, _wide(u[:, :kept], size), order)
+        self._absorb(near, name, _wide((s[:kept, None] * v[:kept]).mT, size))
+        return float(s[kept:].square().sum())
+
+    def split(self, name: str, near: str) -> None:
+        """Both sides of a bond: isometries times the roots of its singular values."""
+        (a, order), (b, back) = self._matrix(name, near), self._matrix(near, name)
+        (qa, ra), (qb, rb) = torch.linalg.qr(a), torch.linalg.qr(b)
+        dtype = torch.promote_types(ra.dtype, rb.dtype)
+        u, s, v = torch.linalg.svd(ra.to(dtype) @ rb.to(dtype).mT, full_matrices=False)
+        roots, size = s.sqrt(), a.shape[1]
+        self._put(name, near, _wide(qa.to(dtype) @ u * roots, size), order)
+        self._put(near, name, _wide(qb.to(dtype) @ v.mT * roots, size), back)
+
+    def _matrix(self, name: str, near: str) -> tuple[torch.Tensor, list[int]]:
+        """A tensor as a matrix onto the bond to a neighbor, and the permutation that led there."""
+        node = self.graph.nodes[name]
+        assert node.tensor is not None
+        bond = node.edges[near]
+        rows = [k for k, leg in enumerate(node.legs) if leg not in bond]
+        order = [*rows, *(node.legs.index(leg) for leg in bond)]
+        size = math.prod(self.graph.sizes[leg] for leg in bond)
+        return node.tensor.permute(order).reshape(-1, size), order
+
+    def _put(self, name: str, near: str, matrix: torch.Tensor, order: list[int]) -> None:
+        """The matrix back where it came from."""
+        node = self.graph.nodes[name]
+        shape = [self.graph.sizes[node.legs[k]] for k in order]
+        back = sorted(range(len(order)), key=lambda k: order[k])
+        node.tensor = matrix.reshape(shape).permute(back)
+
+    def _absorb(self, name: str, behind: str, factor: torch.Tensor) -> None:
+        """A tensor times a factor (old size, new size) along the bond to a neighbor."""
+        node = self.graph.nodes[name]
+        assert node.tensor is not None
+        bond = node.edges[behind]
+        rows = [k for k, leg in enumerate(node.legs) if leg not in bond]
+        order = [*rows, *(node.legs.index(leg) for leg in bond)]
+        flat = node.tensor.permute(order)
+        flat = flat.reshape(math.prod(flat.shape[: len(rows)]), -1)
+        dtype = torch.promote_types(flat.dtype, factor.dtype)
+        self._put(name, behind, flat.to(dtype) @ factor.to(dtype), order)
 
 
-def _matrix(graph: MapGraph, node: Node, bond: tuple[str, ...]) -> tuple[torch.Tensor, list[int]]:
-    """A tensor as a matrix onto a bond, and the permutation that led there."""
-    assert node.tensor is not None
-    rows = [k for k, leg in enumerate(node.legs) if leg not in bond]
-    order = [*rows, *(node.legs.index(leg) for leg in bond)]
-    size = math.prod(graph.sizes[leg] for leg in bond)
-    return node.tensor.permute(order).reshape(-1, size), order
-
-
-def _put(graph: MapGraph, node: Node, matrix: torch.Tensor, order: list[int]) -> None:
-    """The matrix back where it came from."""
-    shape = [graph.sizes[node.legs[k]] for k in order]
-    back = sorted(range(len(order)), key=lambda k: order[k])
-    node.tensor = matrix.reshape(shape).permute(back)
-
-
-def _push(graph: MapGraph, name: str, parent: str, bond: tuple[str, ...]) -> None:
-    """Leave an isometry, and give what is left to the next tensor."""
-    node, near = graph.nodes[name], graph.nodes[parent]
-    matrix, order = _matrix(graph, node, bond)
-    q, r = torch.linalg.qr(matrix)
-    short = matrix.shape[1] - q.shape[1]  # a bond wider than all that is behind it
-    if short > 0:
-        q = torch.cat([q, q.new_zeros(q.shape[0], short)], dim=1)
-        r = torch.cat([r, r.new_zeros(short, r.shape[1])])
-    _put(graph, node, q, order)
-    other, places = _matrix(graph, near, bond)
-    dtype = torch.promote_types(other.dtype, r.dtype)
-    _put(graph, near, other.to(dtype) @ r.to(dtype).mT, places)
-
-
-def _split(graph: MapGraph, left: str, right: str) -> None:
-    """Both sides of the bond: isometries times the roots of its singular values."""
-    one, other = graph.nodes[left], graph.nodes[right]
-    bond = one.edges[right]
-    (a, order), (b, places) = _matrix(graph, one, bond), _matrix(graph, other, bond)
-    (qa, ra), (qb, rb) = torch.linalg.qr(a), torch.linalg.qr(b)
-    dtype = torch.promote_types(ra.dtype, rb.dtype)
-    u, s, v = torch.linalg.svd(ra.to(dtype) @ rb.to(dtype).mT)
-    roots, size = s.sqrt(), a.shape[1]
-    for node, q, turned, back in ((one, qa, u, order), (other, qb, v.mT, places)):
-        matrix = q.to(dtype) @ turned[:, : len(s)] * roots
-        if size > len(s):
-            matrix = torch.cat([matrix, matrix.new_zeros(len(matrix), size - len(s))], dim=1)
-        _put(graph, node, matrix, back)
+def _wide(matrix: torch.Tensor, size: int) -> torch.Tensor:
+    """A matrix with columns of zeros up to a size."""
+    short = size - matrix.shape[1]
+    return torch.cat([matrix, matrix.new_zeros(len(matrix), short)], 1) if short > 0 else matrix

@@ -36,7 +36,7 @@ class MapGraph:
 
     target: str
     nodes: dict[str, Node]
-    sizes: Mapping[str, int]
+    sizes: dict[str, int]
     outside: frozenset[str]
 
     def parts(self, without: frozenset[str] = frozenset()) -> list[list[str]]:
