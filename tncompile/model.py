@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.architecture import Architecture
@@ -72,23 +72,10 @@ class Model(Architecture):
     def _drawn(self, theme: Theme, unfolded: bool, width: int, depth: int) -> Drawing:
         """Its parts and operations; each network and model among them has a place of its own."""
         from tncompile.compiler import build_network
-        from tncompile.inspection.drawing.models.draw import (
-            callee_scene,
-            inner_callees,
-            model_scene,
-        )
+        from tncompile.inspection.drawing.models.draw import model_page, model_scene
 
-        inner = inner_callees(self._model)
-        links = {target: f"part-{number}" for number, target in enumerate(inner, 1)}
-        return Drawing(
-            model_scene(self._model, build_network, depth, unfolded=unfolded),
-            theme,
-            model_scene(self._model, build_network, 0, links),
-            tuple(
-                (links[target], target, callee_scene(callee, build_network, 0, links))
-                for target, callee in inner.items()
-            ),
-        )
+        scene = model_scene(self._model, build_network, depth, unfolded=unfolded)
+        return Drawing(scene, theme, partial(model_page, self._model, build_network))
 
     @property
     def sizes(self) -> Mapping[str, int | None]:

@@ -15,7 +15,7 @@ def describe_model(model: ResolvedModel) -> str:
         lines.append(f"  batch  {size.name}{usual}{' causal' if size.causal else ''}")
     for source in model.inputs:
         lines.append(f"  input  {source.name}{_typed(source.shape, source.kind)}")
-    lines += [f"  part   {part.path} = {_callee(part)}" for part in model.parts]
+    lines += [f"  part   {part.path} = {callee_text(part)}" for part in model.parts]
     for tensor in model.tensors:
         lines.append(f"  tensor {tensor.path}({', '.join(map(str, tensor.shape))})")
     for value in model.output:
@@ -27,7 +27,8 @@ def _typed(shape: Shape, kind: str) -> str:
     return f"{shape}{'' if kind == 'float' else f' {kind}'}"
 
 
-def _callee(part: Part) -> str:
+def callee_text(part: Part) -> str:
+    """The call that a part is an instance of."""
     callee = part.callee
     if isinstance(callee, ResolvedNetwork | ResolvedModel):
         return callee.target

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import torch
 
 from tncompile.inspection.bonds.graph import MapGraph, graph_of
+from tncompile.inspection.bonds.spectra import product
 from tncompile.network.model import TensorNetwork
 
 
@@ -71,45 +72,39 @@ class Gauging:
 
     def towards(self, root: str) -> None:
         """Make all tensors that are joined to a root isometries towards it, leaves first."""
-        order, parent = [root], {root: ""}
-        for name in order:
-            for near in self.graph.nodes[name].edges:
-                if near != parent[name]:
-                    parent[near] = name
-                    order.append(near)
-        for name in reversed(order[1:]):
+        parent = self.graph.parents(root)
+        for name in reversed(list(parent)[1:]):
             self.push(name, parent[name])
 
     def push(self, name: str, near: str) -> None:
         """Leave an isometry, and give what is left to a neighbor."""
-        matrix, order = self._matrix(name, near)
+        (matrix, order), (other, back) = self._matrix(name, near), self._matrix(near, name)
         q, r = torch.linalg.qr(matrix)
         size = matrix.shape[1]  # a bond may be wider than all that is behind it
-        self._put(name, near, _wide(q, size), order)
-        self._absorb(near, name, _wide(r.mT, size))
+        self._put(name, _wide(q, size), order)
+        self._put(near, product(other, _wide(r.mT, size)), back)
 
     def cut(self, name: str, near: str, rank: int | None) -> float:
         """Move the center over a bond, which gets a new size; the squared norm that is lost."""
-        matrix, order = self._matrix(name, near)
+        (matrix, order), (other, back) = self._matrix(name, near), self._matrix(near, name)
         u, s, v = torch.linalg.svd(matrix, full_matrices=False)
         size = matrix.shape[1] if rank is None else rank
         kept = min(size, len(s))
         (bond, *_) = self.graph.nodes[name].edges[near]
         if rank is not None:
             self.graph.sizes[bond] = size
-        self._put(name, near, _wide(u[:, :kept], size), order)
-        self._absorb(near, name, _wide((s[:kept, None] * v[:kept]).mT, size))
+        self._put(name, _wide(u[:, :kept], size), order)
+        self._put(near, product(other, _wide((s[:kept, None] * v[:kept]).mT, size)), back)
         return float(s[kept:].square().sum())
 
     def split(self, name: str, near: str) -> None:
         """Both sides of a bond: isometries times the roots of its singular values."""
         (a, order), (b, back) = self._matrix(name, near), self._matrix(near, name)
         (qa, ra), (qb, rb) = torch.linalg.qr(a), torch.linalg.qr(b)
-        dtype = torch.promote_types(ra.dtype, rb.dtype)
-        u, s, v = torch.linalg.svd(ra.to(dtype) @ rb.to(dtype).mT, full_matrices=False)
+        u, s, v = torch.linalg.svd(product(ra, rb.mT), full_matrices=False)
         roots, size = s.sqrt(), a.shape[1]
-        self._put(name, near, _wide(qa.to(dtype) @ u * roots, size), order)
-        self._put(near, name, _wide(qb.to(dtype) @ v.mT * roots, size), back)
+        self._put(name, _wide(product(qa, u) * roots, size), order)
+        self._put(near, _wide(product(qb, v.mT) * roots, size), back)
 
     def _matrix(self, name: str, near: str) -> tuple[torch.Tensor, list[int]]:
         """A tensor as a matrix onto the bond to a neighbor, and the permutation that led there."""
@@ -121,24 +116,12 @@ class Gauging:
         size = math.prod(self.graph.sizes[leg] for leg in bond)
         return node.tensor.permute(order).reshape(-1, size), order
 
-    def _put(self, name: str, near: str, matrix: torch.Tensor, order: list[int]) -> None:
+    def _put(self, name: str, matrix: torch.Tensor, order: list[int]) -> None:
         """The matrix back where it came from."""
         node = self.graph.nodes[name]
         shape = [self.graph.sizes[node.legs[k]] for k in order]
         back = sorted(range(len(order)), key=lambda k: order[k])
         node.tensor = matrix.reshape(shape).permute(back)
-
-    def _absorb(self, name: str, behind: str, factor: torch.Tensor) -> None:
-        """A tensor times a factor (old size, new size) along the bond to a neighbor."""
-        node = self.graph.nodes[name]
-        assert node.tensor is not None
-        bond = node.edges[behind]
-        rows = [k for k, leg in enumerate(node.legs) if leg not in bond]
-        order = [*rows, *(node.legs.index(leg) for leg in bond)]
-        flat = node.tensor.permute(order)
-        flat = flat.reshape(math.prod(flat.shape[: len(rows)]), -1)
-        dtype = torch.promote_types(flat.dtype, factor.dtype)
-        self._put(name, behind, flat.to(dtype) @ factor.to(dtype), order)
 
 
 def _wide(matrix: torch.Tensor, size: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ Bonds between the same two tensors are one edge.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -56,6 +56,17 @@ class MapGraph:
                         seen.add(near)
                         waiting.append(near)
             found.append(part)
+        return found
+
+    def parents(self, root: str) -> dict[str, str]:
+        """The neighbor of each node towards a root, nearest first; of the root "". No loops."""
+        found, waiting = {root: ""}, deque([root])
+        while waiting:
+            name = waiting.popleft()
+            for near in self.nodes[name].edges:
+                if near != found[name]:
+                    found[near] = name
+                    waiting.append(near)
         return found
 
     @property

@@ -63,16 +63,15 @@ def tree_spectra(graph: MapGraph) -> dict[tuple[str, str], Spectrum]:
                     continue
                 one, other_side = messages[name, near], messages[near, name]
                 size = math.prod(graph.sizes[leg] for leg in legs)
-                product = _product(one.matrix, other_side.matrix)
-                spectrum = _spectrum(product, size)
+                spectrum = _spectrum(product(one.matrix, other_side.matrix.mT), size)
                 log = spectrum.log + one.log + other_side.log + outer
                 found[name, near] = Spectrum(spectrum.values, log)
     return found
 
 
-def _spectrum(product: torch.Tensor, size: int) -> Spectrum:
+def _spectrum(middle: torch.Tensor, size: int) -> Spectrum:
     """The singular values of R_L R_Rᵀ, as many as the bond has entries."""
-    values = torch.linalg.svdvals(product)[:size]
+    values = torch.linalg.svdvals(middle)[:size]
     whole = Scaled.of(torch.cat([values, values.new_zeros(size - len(values))]))
     return Spectrum(whole.matrix, whole.log)
 
@@ -89,7 +88,8 @@ def cut_spectrum(graph: MapGraph, cut: Sequence[str]) -> Spectrum:
         words = f"{', '.join(cut)} do not cut {graph.target} into two parts"
         raise ValueError(f"{words}: name all bonds of a cut")
     size = math.prod(graph.sizes[leg] for leg in cut)
-    return _spectrum(_product(*(_side(graph, side, cut) for side in sides)), size)
+    left, right = (_side(graph, side, cut) for side in sides)
+    return _spectrum(product(left, right.mT), size)
 
 
 def _two_sides(
@@ -148,16 +148,11 @@ def _messages(graph: MapGraph) -> Messages:
     """All of them, each after those that it needs; no recursion, for chains are long."""
     found: Messages = {}
     for part in graph.parts():
-        order, parent = [part[0]], {part[0]: ""}
-        for name in order:
-            for near in graph.nodes[name].edges:
-                if near != parent[name]:
-                    parent[near] = name
-                    order.append(near)
-        for name in reversed(order):
+        parent = graph.parents(part[0])
+        for name in reversed(parent):
             if parent[name]:
                 found[name, parent[name]] = _message(graph, name, parent[name], found)
-        for name in order:
+        for name in parent:
             for near in graph.nodes[name].edges:
                 if near != parent[name]:
                     found[name, near] = _message(graph, name, near, found)
@@ -216,15 +211,15 @@ def _log_norm(graph: MapGraph, part: Sequence[str], messages: Messages) -> float
     if node.tensor is None:
         near, first = next(iter(given.items()))
         back = messages[name, near]
-        return Scaled.of(_product(first.matrix, back.matrix), first.log + back.log).log
+        return Scaled.of(product(first.matrix, back.matrix.mT), first.log + back.log).log
     tensor, _ = absorbed(node, {near: each.matrix for near, each in given.items()})
     return Scaled.of(tensor, sum(each.log for each in given.values())).log
 
 
-def _product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """R_L R_Rᵀ."""
+def product(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Of two matrices, of which one may be complex."""
     dtype = torch.promote_types(one.dtype, other.dtype)
-    return one.to(dtype) @ other.to(dtype).mT
+    return one.to(dtype) @ other.to(dtype)
 
 
 def _r(matrix: torch.Tensor) -> torch.Tensor:

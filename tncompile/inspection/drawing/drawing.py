@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from html import escape
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from tncompile.files import replaced
-from tncompile.inspection.drawing.scene import Scene
+from tncompile.inspection.drawing.scene import Page, Scene
 from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Theme
 from tncompile.language.diagnostics.spelling import one_of
-
-if TYPE_CHECKING:
-    pass
 
 THEMES: tuple[Theme, ...] = get_args(Theme)
 FORMATS = (".svg", ".png", ".html")
@@ -29,7 +27,10 @@ NARROWEST, WIDEST = 240, 10_000
 PNG_ZOOM = 2.0
 """Pixels of a PNG for each px of the drawing: sharp on dense screens, and in print."""
 
-PAGE = "summary{padding:.5em 0;cursor:pointer;overflow-wrap:anywhere}details svg{display:block}"
+STYLE = (
+    f"body{{font-family:{FONT}}}"
+    + "summary{padding:.5em 0;cursor:pointer;overflow-wrap:anywhere}details svg{display:block}"
+)
 SCRIPT = (
     "const open=()=>{const place=document.getElementById(location.hash.slice(1));"
     "if(place instanceof HTMLDetailsElement){place.open=true;place.scrollIntoView()}};"
@@ -54,8 +55,7 @@ class Drawing:
 
     scene: Scene
     theme: Theme = "auto"
-    linked: Scene | None = None  # the same with links to `inner`, for a page
-    inner: tuple[tuple[str, str, Scene], ...] = ()  # a place, a title, and what a block is
+    page: Callable[[], Page] | None = None  # for `html()` alone, so made when it is asked for
 
     def __repr__(self) -> str:
         return f"Drawing({self.scene.title})"
@@ -77,33 +77,27 @@ class Drawing:
         >>> arch.draw().html().splitlines()[0]
         '<!doctype html>'
         """
-        light, dark = LIGHT.ground, DARK.ground
-        ground = {
-            "light": f"body{{background:{light}}}",
-            "dark": f"body{{background:{dark}}}",
-            "auto": f"body{{background:{light}}}"
-            f"@media (prefers-color-scheme:dark){{body{{background:{dark}}}}}",
-        }[self.theme]
-        ink, dark_ink = LIGHT.ink, DARK.ink
-        text = f"body{{font-family:{FONT};color:{dark_ink if self.theme == 'dark' else ink}}}"
+        page = Page(self.scene) if self.page is None else self.page()
+        light, dark = (f"body{{background:{p.ground};color:{p.ink}}}" for p in (LIGHT, DARK))
+        colors = dark if self.theme == "dark" else light
         if self.theme == "auto":
-            text += f"@media (prefers-color-scheme:dark){{body{{color:{dark_ink}}}}}"
+            colors += f"@media (prefers-color-scheme:dark){{{dark}}}"
         policy = "default-src 'none'; style-src 'unsafe-inline'"
-        if self.inner:
+        if page.inner:
             digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
             policy += f"; script-src 'sha256-{digest}'"
         sections = "".join(
             f'<details id="{place}"><summary>{escape(title)}</summary>'
             f"{svg_of(scene, self.theme, number=number)}</details>"
-            for number, (place, title, scene) in enumerate(self.inner, 1)
+            for number, (place, title, scene) in enumerate(page.inner, 1)
         )
-        script = f"<script>{SCRIPT}</script>" if self.inner else ""
-        picture = self.svg if self.linked is None else svg_of(self.linked, self.theme)
+        script = f"<script>{SCRIPT}</script>" if page.inner else ""
+        picture = svg_of(page.linked, self.theme)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(self.scene.title)}</title><style>{ground}{text}{PAGE}</style></head>"
+            f"<title>{escape(self.scene.title)}</title><style>{colors}{STYLE}</style></head>"
             f"<body>{picture}{sections}{script}</body></html>\n"
         )
 

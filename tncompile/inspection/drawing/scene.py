@@ -125,7 +125,7 @@ class Wire:
     start: Point
     segments: tuple[Segment, ...]
     width: float
-    kind: Literal["leg", "one", "batch", "stub", "cut", "plain"]
+    kind: Literal["leg", "one", "batch", "cut", "plain"]
     leg: str = ""
     joins: tuple[str, ...] = ()
     title: str = ""
@@ -240,3 +240,11 @@ class Scene:
         for wire in self.wires:
             boxes += [Box(x, y, wire.width, wire.width) for x, y in wire.points(12)]
         return around(boxes) if boxes else Box(0, 0, 10, 10)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page of HTML shows: a scene with links, and a place, a title, a scene for each."""
+
+    linked: Scene
+    inner: tuple[tuple[str, str, Scene], ...] = ()

@@ -16,9 +16,6 @@ STRIP_HEIGHT, STRIP_RADIUS = 28.0, 4.0
 LEG_GAP, CORNER = 11.0, 9.0
 """Between two legs on a side of a node, and from a leg to the corner."""
 
-THICK = 4.5
-"""The line that joins the legs of a flattened group."""
-
 MARGIN = (14.0, 12.0)
 LANE = 13.0
 """From one arc below a row to the next."""
@@ -26,7 +23,7 @@ LANE = 13.0
 SUBSCRIPT_DROP = 3.5
 LABEL, LABEL_SUBSCRIPT, LABEL_DROP = 11.5, 10.0, 2.5
 NAME, NAME_SUBSCRIPT = 15.0, 11.5
-STRIP_NAME, SMALL = 13.0, 10.5
+SMALL = 10.5
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def svg_of(scene: Scene, theme: Theme = "auto", *, number: int = 0) -> str:
 class _Writing:
     def __init__(self, scene: Scene, own: str, theme: Theme) -> None:
         self.scene, self.own, self.theme = scene, own, theme
-        self.hatches: list[str] = []
 
     def parts(self) -> Iterator[str]:
         scene, own = self.scene, self.own
@@ -91,7 +90,7 @@ class _Writing:
             yield f"<g{_data('leg', wires[0].leg)}>"
             paths = [(_path(wire), wire) for wire in wires]
             for path, wire in paths:
-                if wire.kind not in ("batch", "plain", "stub"):
+                if wire.kind not in ("batch", "plain"):
                     yield f'<path class="h" d="{path}" stroke-width="{wire.width + HALO:.1f}"/>'
             for path, wire in paths:
                 yield self._line(path, wire)

@@ -49,18 +49,3 @@ Line = tuple[Span, ...]
 def width_of(line: Iterable[Span]) -> float:
     """The width of a line in px."""
     return sum(span.width for span in line)
-
-
-def plain(line: Iterable[Span]) -> str:
-    """A line as text alone, with subscripts in brackets as the language has them."""
-    parts = (f"[{span.text}]" if span.lowered else span.text for span in line)
-    return "".join(parts)
-
-
-def number(value: int) -> str:
-    """A whole number with separators of thousands.
-
-    >>> number(30522)
-    '30,522'
-    """
-    return f"{value:,}"

@@ -20,7 +20,7 @@ from tncompile.inspection.drawing.scene import (
     StripBox,
     Wire,
 )
-from tncompile.inspection.drawing.text import Span, number, width_of
+from tncompile.inspection.drawing.text import Span, width_of
 
 RADIUS = 10.0
 ASIDE = 22.0
@@ -107,9 +107,9 @@ def note_folds(subject: Subject, scene: Scene) -> None:
     for figure in scene.figures:
         if figure.shape == "more":
             node = subject.nodes[figure.key]
-            text = f"{number(node.count)} more"
+            text = f"{node.count:,} more"
             if node.family.startswith("levels"):
-                text = f"{node.family}: {number(node.count)} tensors"
+                text = f"{node.family}: {node.count:,} tensors"
             line = (Span(text, signs.SMALL, "dim"),)
             scene.labels.append(Label(figure.box.x, figure.box.bottom + 11, line, "middle"))
 

@@ -52,7 +52,6 @@ class Scheme:
     item: dict[str, Item]  # nodes and dots
     slots: dict[tuple[str, int], list[Item]]  # by strip and cell
     chains: tuple[Group, ...]
-    top: int
     bonds: dict[frozenset[Item], list[str]]  # legs between items of one row
     declared: dict[Item, int]  # the order of items before any is sorted
 
@@ -67,13 +66,11 @@ def scheme_of(subject: Subject, groups: Sequence[Group], rows: Rows, density: De
         {},
         {},
         tuple(g for g in groups if g.chain),
-        rows.top,
         {},
         {},
     )
     for number, group in enumerate(groups):
         for key in group.members:
-            subject.nodes[key]
             item = Item(key, "node", rows.of[key], node_width(subject, key, density), str(number))
             made.item[key] = item
             made.rows[item.row].append(item)

@@ -255,7 +255,7 @@ class _Placing:
         extent = around(boxes) if boxes else Box(0, 0, 80, 10)
         low = extent.bottom + STRIP_AWAY - 46
         for strips, y in ((self.subject.inputs, low), ((self.subject.output,), extent.top - 46)):
-            made = [self._strip(strip, y) for strip in strips]
+            made = [self._strip(strip) for strip in strips]
             total = sum(width for _, width in made) + 46 * (len(made) - 1)
             x = extent.x - total / 2
             for strip, (cells, width) in zip(strips, made, strict=True):
@@ -293,7 +293,7 @@ class _Placing:
                 Wire(start, tuple(path), leg.width, "leg", leg.name, keys, leg.title)
             )
 
-    def _strip(self, strip: Strip, y: float) -> tuple[list[tuple[float, bool]], float]:
+    def _strip(self, strip: Strip) -> tuple[list[tuple[float, bool]], float]:
         """The widths of cells, whether legs meet them, and the whole width."""
         cells = [
             (max(22.0, width_of(cell.text) + 14), bool(cell.legs)) for cell in strip.cells

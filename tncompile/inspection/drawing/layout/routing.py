@@ -124,7 +124,6 @@ class Routing:
             if above - row == 1:  # to or from a dot
                 wide = min(80.0, 0.3 * max(0.0, slant[row] - 40))
             found[above] = found[row] - base - bowed - extra - wide
-        self.lanes = lanes
         return found
 
     # ── ports ─────────────────────────────────────────────────────────────────────────────────────

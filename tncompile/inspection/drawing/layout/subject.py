@@ -5,7 +5,7 @@ Networks and models are read into it, folding makes a smaller one of it, layouts
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from tncompile.inspection.drawing import signs
@@ -128,7 +128,6 @@ class Subject:
     biases: tuple[Added, ...] = ()
     tensors: int = 0  # of the network, folded ones included
     folded: bool = False
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def strips(self) -> tuple[Strip, ...]:

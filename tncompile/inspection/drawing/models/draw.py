@@ -19,14 +19,15 @@ from tncompile.inspection.drawing.layout.subject import (
     Strip,
     Subject,
 )
-from tncompile.inspection.drawing.models.steps import Step, StepKind, callee_text, steps_of
+from tncompile.inspection.drawing.models.steps import Step, StepKind, steps_of
 from tncompile.inspection.drawing.networks.draw import network_scene
-from tncompile.inspection.drawing.scene import Scene
+from tncompile.inspection.drawing.scene import Page, Scene
 from tncompile.inspection.drawing.text import Line, Span
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Layer, ModelInput, Part, ResolvedModel
 from tncompile.language.typing.operations import Operation, Read, Stored
 from tncompile.language.typing.values import Value
+from tncompile.models.printer import callee_text
 from tncompile.network.model import TensorNetwork
 
 SIGNS: dict[StepKind, Sign] = {
@@ -83,7 +84,18 @@ def callee_scene(
     return network_scene(network(callee))
 
 
-def inner_callees(model: ResolvedModel) -> dict[str, ResolvedNetwork | ResolvedModel]:
+def model_page(model: ResolvedModel, network: Network) -> Page:
+    """The drawing of a model with links from its blocks to what they stand for, at any depth."""
+    inner = _inner_callees(model)
+    links = {target: f"part-{number}" for number, target in enumerate(inner, 1)}
+    parts = (
+        (links[target], target, callee_scene(callee, network, 0, links))
+        for target, callee in inner.items()
+    )
+    return Page(model_scene(model, network, 0, links), tuple(parts))
+
+
+def _inner_callees(model: ResolvedModel) -> dict[str, ResolvedNetwork | ResolvedModel]:
     """The networks and models that blocks stand for, by their calls, outermost first."""
     found: dict[str, ResolvedNetwork | ResolvedModel] = {}
     waiting = [model]
@@ -225,7 +237,6 @@ class _Reading:
         if isinstance(callee, Layer):
             values = [str(value) for value in callee.arguments.values()]
             numbers = [value for value in values if value.isdigit()][:2]
-            text = f"{callee.name}({', '.join(f'{k} = {v}' for k, v in callee.arguments.items())})"
             words = " ".join([callee.name, " → ".join(f"{int(n):,}" for n in numbers)])
         elif isinstance(callee, ResolvedNetwork | ResolvedModel):
             words = callee.name

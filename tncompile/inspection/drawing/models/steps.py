@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tncompile.language.resolved import ResolvedNetwork
-from tncompile.language.typing.model import Layer, Part, PlainTensor, ResolvedModel
+from tncompile.language.typing.model import Part, PlainTensor, ResolvedModel
 from tncompile.language.typing.operations import (
     Apply,
     CallPart,
@@ -22,6 +22,7 @@ from tncompile.language.typing.operations import (
 )
 from tncompile.language.typing.operations import Literal as Constant
 from tncompile.language.typing.values import Value
+from tncompile.models.printer import callee_text
 
 StepKind = Literal["network", "model", "layer", "function", "stored"]
 
@@ -75,16 +76,6 @@ def _live(model: ResolvedModel) -> list[Operation]:
         stack += [value.operation for value in operation.operands if not value.constant]
     skipped = Read | Constant | SizeValue
     return [each for each in model.operations if each in needed and not isinstance(each, skipped)]
-
-
-def callee_text(part: Part) -> str:
-    """The call that a part is an instance of."""
-    callee = part.callee
-    if isinstance(callee, ResolvedNetwork | ResolvedModel):
-        return callee.target
-    if isinstance(callee, Layer):
-        return f"{callee.name}({dict(callee.arguments)})"
-    return f'extern "{callee.path}"'
 
 
 def _alike(one: Operation, other: Operation) -> bool:

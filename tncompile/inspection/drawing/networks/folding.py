@@ -26,7 +26,7 @@ from tncompile.inspection.drawing.networks.families import (
     grid_of,
     level_of,
 )
-from tncompile.inspection.drawing.text import Span, number
+from tncompile.inspection.drawing.text import Span
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class _Folding:
         self.old = subject
         self.into: dict[str, str] = {}  # a node that is left out to the one that stands for it
         self.made: dict[str, Node] = {}
+        self.cells: dict[tuple[str, int], int] = {}  # of strips: old numbers to new ones
 
     def fold(
         self, keys: Iterable[str], family: str, place: tuple[int, ...], sign: Sign = "more"
@@ -81,7 +82,7 @@ class _Folding:
             return
         key = f"{sign} {keys[0]}"
         count = sum(self.old.nodes[each].count for each in keys)
-        text = number(count)
+        text = f"{count:,}"
         label = (Span(text, signs.SMALL),) if sign == "subtree" else (Span(GAP, 18),)
         title = f"{text} tensors: {keys[0]} to {keys[-1]}"
         self.made[key] = Node(key, sign, family, place, label, (), title, count=count, small=label)
@@ -130,9 +131,8 @@ class _Folding:
         return found
 
     def _strip(self, strip: Strip, legs: dict[str, Leg]) -> Strip:
-        """A strip whose cells without legs are one, numbers of the cells left in `cells`."""
+        """A strip whose cells without legs are one; sets the numbers in `cells`."""
         cells: list[Cell] = []
-        self.cells: dict[tuple[str, int], int] = getattr(self, "cells", {})
         for place, cell in enumerate(strip.cells):
             kept = tuple(self._gaps(cell.legs, legs))
             gone = bool(cell.legs) and kept == (GAP,)

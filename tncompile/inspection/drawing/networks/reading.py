@@ -17,7 +17,7 @@ from tncompile.inspection.drawing.layout.subject import (
     Strip,
     Subject,
 )
-from tncompile.inspection.drawing.text import Line, Span, number
+from tncompile.inspection.drawing.text import Line, Span
 from tncompile.network.model import (
     Axis,
     Bias,
@@ -118,7 +118,7 @@ class _Reading:
 
     def _tensor_title(self, tensor: Tensor, parameter: Parameter) -> str:
         legs = " × ".join(f"{leg} {_size(self.index[leg].size)}" for leg in tensor.legs)
-        stored = f"{number(prod(parameter.shape))} numbers"
+        stored = f"{prod(parameter.shape):,} numbers"
         kind = "complex " if parameter.complex else ""
         words = [
             f"{tensor.name}: {legs or 'a number'}",
@@ -193,7 +193,7 @@ class _Reading:
                 text = " ".join(axis.indices)
                 yield Cell("batch", (Span(text, signs.LABEL, "dim italic"),))
             elif axis.kind == "onehot":
-                text = f"id < {number(axis.length or 0)}"
+                text = f"id < {axis.length or 0:,}"
                 yield Cell("onehot", (Span(text, signs.LABEL),), legs, grouped=True)
             else:
                 yield self._legs_cell(axis, legs)
@@ -203,10 +203,10 @@ class _Reading:
         if axis.size is None:
             text = " · ".join(axis.indices)
         elif axis.width is not None and axis.width != axis.size:
-            text = f"{number(axis.width)} of {number(axis.size)}"
+            text = f"{axis.width:,} of {axis.size:,}"
             padded = 1 - axis.width / axis.size
         else:
-            text = number(axis.size)
+            text = f"{axis.size:,}"
         return Cell("legs", (Span(text, signs.LABEL),), legs, len(axis.indices) > 1, padded)
 
     def _own(self, legs: Iterable[str]) -> tuple[str, ...]:
@@ -229,7 +229,7 @@ class _Reading:
     def _bias(self, bias: Bias) -> Added:
         parameter = self.network.parameter[bias.parameter]
         label = signs.name(parameter.family, parameter.subscripts)
-        shape = " × ".join(map(number, parameter.shape))
+        shape = " × ".join(f"{size:,}" for size in parameter.shape)
         title = f"bias {parameter.key}: {shape}, added to the output"
         node = Node(
             f"bias {parameter.key}",
@@ -248,4 +248,4 @@ class _Reading:
 
 
 def _size(size: int | None) -> str:
-    return "known at run time" if size is None else number(size)
+    return "known at run time" if size is None else f"{size:,}"
