@@ -29,9 +29,13 @@ class OpCost:
     largest: int = 0  # elements of the largest result
     seconds: float = 0.0
     calls: float = 0.0  # the host's part of the seconds: calling, recording, looking up
+    peak: int = 0  # bytes alive while it runs, at the most
+    before: int = 0  # bytes alive when that run of it began
 
     def add(self, other: OpCost) -> None:
-        """Add another cost."""
+        """Add another cost, of a step that runs at another time."""
+        if other.peak > self.peak:
+            self.peak, self.before = other.peak, other.before
         self.largest = max(self.largest, other.largest)  # field by field: a search adds often
         self.multiply_adds += other.multiply_adds
         self.flops += other.flops
@@ -69,8 +73,20 @@ class KernelModel:
         self.backward = False  # which pass is under way
         self.recording = False  # whether autograd records the calls
         self.noncontiguous_gradient = False  # BLAS did not take the last product's gradient as is
+        self._before = 0  # bytes alive when the step under way began
 
     # ── bookkeeping ────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, work: OpCost) -> None:
+        """Count in `work` from here on; what was counted in until now keeps its peak.
+
+        The peak of the memory is that of the step under way, then.
+        """
+        memory, ended = self.memory, self.work
+        if memory.peak > ended.peak:
+            ended.peak, ended.before = memory.peak, self._before
+        memory.peak = self._before = memory.live
+        self.work = work
 
     def call(self, *, view: bool = False) -> None:
         """Count the overhead of an operation, or of its node in the backward pass."""

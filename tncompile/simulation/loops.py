@@ -38,7 +38,7 @@ def run_loop(tape: Tape, program: TensorProgram, loop: Loop, costs: tuple[OpCost
         for name in [name for name in tape.values if name in tape.loop_values]:
             memory.free(tape.values.pop(name))
         if loop.recompute:
-            kernels.work = costs[loop.start]
+            kernels.begin(costs[loop.start])
             _checkpoint(tape, program, loop, recorded, length)
         if times == 1:
             continue
@@ -49,7 +49,7 @@ def run_loop(tape: Tape, program: TensorProgram, loop: Loop, costs: tuple[OpCost
         left = memory.new((max(left_behind, 0) * (times - 1),), 1)
         tape.repeated[iteration] = times, left
     tape.iteration = None
-    kernels.work = costs[last]
+    kernels.begin(costs[last])
     _join(tape, program, last, join, parts)
     for tensor in (*parts, *copies):
         memory.free(tensor)
@@ -132,16 +132,14 @@ def recompute(
     """Run an iteration again as its forward pass did; returns its nodes, which have saved all."""
     kernels, memory, loop = tape.kernels, tape.kernels.memory, program.loop
     assert loop is not None
-    kernels.work = costs[loop.start]
+    kernels.begin(costs[loop.start])
     kernels.checkpoint()
     recorded, values = len(tape.nodes), tape.values
     tape.sizes[loop.part], tape.iteration = first.length, first.iteration
     tape.values = {name: memory.keep(tensor) for name, tensor in first.inputs.items()}
     kernels.backward = False
     run_steps(tape, program, range(loop.start, first.stop), costs)
-    peak = memory.peak
     run_steps(tape, program, range(first.stop, loop.stop - 1), tuple(OpCost() for _ in costs))
-    memory.peak = peak
     kernels.backward, tape.iteration = True, None
     for tensor in (*tape.values.values(), *first.inputs.values()):
         memory.free(tensor)

@@ -116,7 +116,7 @@ def run_steps(
     """Run steps forward; `costs` has the cost of every step of the program."""
     for number in numbers:
         step = program.steps[number]
-        tape.kernels.work = costs[number]
+        tape.kernels.begin(costs[number])
         _step(tape, program, number, step.operation)
         for name in step.drops:
             tape.kernels.memory.free(tape.values.pop(name))

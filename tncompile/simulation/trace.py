@@ -31,21 +31,29 @@ class Trace:
     """The cost of every step, forward and backward, and the peak of the bytes alive.
 
     `backward` is empty without training; `overhead` are the seconds of calling the module and of
-    starting the backward pass. `forward_peak` is the peak up to the end of the forward pass, `held`
-    are the bytes beyond the resident ones then: results, and what autograd saves. It saves
-    the inputs `saved_inputs`, too.
+    starting the backward pass. `held` are the bytes beyond the resident ones at the end of the
+    forward pass: results, and what autograd saves. It saves the inputs `saved_inputs`, too.
     """
 
     forward: tuple[OpCost, ...]
     backward: tuple[OpCost, ...]
     resident: int  # bytes of inputs and parameters, part of the peak
-    peak: int
+    parameters: int  # of those, the bytes of parameters
     overhead: float = 0.0
     noncontiguous_gradients: tuple[int, ...] = ()  # contractions that copy theirs
     overlaps: bool = False  # whether the device computes while the host calls on
-    forward_peak: int = 0
     held: int = 0
     saved_inputs: frozenset[str] = frozenset()
+
+    @property
+    def forward_peak(self) -> int:
+        """The most bytes alive at once up to the end of the forward pass."""
+        return max(self.resident, *(work.peak for work in self.forward), 0)
+
+    @property
+    def peak(self) -> int:
+        """The most bytes alive at once: the largest peak of a step."""
+        return max(self.forward_peak, *(work.peak for work in self.backward), 0)
 
     @property
     def total(self) -> OpCost:
@@ -105,6 +113,7 @@ def trace(
     }
     trainable = frozenset(p.key for p in network.parameters if training and not p.frozen)
     inputs = passed_on(network) if training and through else frozenset()
+    stored = memory.live
     tape = Tape(kernels, dict(sizes), parameters, trainable, inputs)
     for step in program.steps:
         if isinstance(step.operation, Argument):
@@ -116,7 +125,8 @@ def trace(
     resident = memory.live
     kernels.begin_forward()
     forward = _run_forward(tape, program)
-    forward_peak, held = memory.peak, memory.live - resident
+    kernels.begin(OpCost())
+    held = memory.live - resident
     saved = frozenset(
         step.operation.input
         for step in program.steps
@@ -129,15 +139,15 @@ def trace(
         backward = _run_backward(tape, program, gradients)
         if network.windows:
             _hand_on_images(tape, program, gradients, backward)
+        kernels.begin(OpCost())
     return Trace(
         forward,
         backward,
         resident,
-        memory.peak,
+        stored,
         kernels.overhead,
         tuple(sorted(tape.noncontiguous_gradients)),
         profile.overlaps,
-        forward_peak,
         held,
         saved,
     )
@@ -173,6 +183,7 @@ def _run_backward(
     costs = tuple(OpCost() for _ in program.steps)
     if tape.differentiable.isdisjoint(program.returns):
         return costs
+    kernels.begin(costs[-1])  # the gradient of the result arrives
     uses = Counter(
         source
         for recorded in tape.nodes
@@ -196,7 +207,7 @@ def _run_backward(
         else:
             nodes = (recorded,)
         for node in reversed(nodes):
-            kernels.work = costs[node.step]
+            kernels.begin(costs[node.step])
             earlier = replace(kernels.work) if times > 1 else kernels.work
             _run_node(tape, program, node, gradients, uses)
             kernels.work.repeat(earlier, times)
