@@ -68,16 +68,33 @@ class Instantiated:
         """
         return self._resolved.warnings
 
-    def _with_arguments(self, changed: Mapping[str, int | tuple[int, ...]]) -> Self:
+    def _with_arguments(
+        self,
+        changed: Mapping[str, int | float | bool | tuple[int, ...]],
+        *,
+        defaults: bool = False,
+    ) -> Self:
         """The same block with other values of some parameters, without a lock.
 
-        Raises `CompileError` where it refuses them.
+        What was not given stays as it was, or with `defaults` follows from the new values: `hidden`
+        of `hidden: int = 4 * width`. Raises `CompileError` where the block refuses them.
         """
         from tncompile.language.instantiating import resolve
 
-        values = {**self.arguments, **changed}
-        resolved = resolve(self._linked, self._resolved.block.name.text, values)
+        kept = self._given if defaults else self.arguments
+        resolved = resolve(self._linked, self._resolved.block.name.text, {**kept, **changed})
         return replace(self, _resolved=resolved, _file=None, _lock=None, keeps_lock=False)
+
+    @property
+    def _given(self) -> Mapping[str, int | float | bool | tuple[int, ...]]:
+        """The arguments without those that are defaults; of a named instance, all of them."""
+        from tncompile.language.parsing import parse_target
+
+        call, resolved = parse_target(self._resolved.target), self._resolved
+        if resolved.name != resolved.block.name.text:
+            return self.arguments
+        names = {each.name.text for each in call.arguments if each.name is not None}
+        return {name: value for name, value in self.arguments.items() if name in names}
 
     def text(self) -> str:
         """The `.tn` source that the architecture comes from.

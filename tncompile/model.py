@@ -78,6 +78,10 @@ class Model(Architecture):
         return Drawing(scene, theme, partial(model_page, self._model, build_network))
 
     @property
+    def _size_names(self) -> tuple[str, ...]:
+        return ("batch", *self.sizes)
+
+    @property
     def sizes(self) -> Mapping[str, int | None]:
         """The run-time sizes by name, each with its usual value, if it has one.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tncompile
 from tests.cli.conftest import MAP, UNCOMPILED, with_full_device
 from tncompile.cli.application import run
 from tncompile.cli.options import memory_limit
@@ -182,3 +183,33 @@ def test_a_kernel_longer_than_images_usually_are(capsys: pytest.CaptureFixture[s
     long = "CPConv(2, 2, kernel_size = [99, 1], rank = 2)"
     assert run(["cost", "std/convolution.tn", long, "--search", "fast"]) == 0
     assert "h.0 = 99" in capsys.readouterr().out
+
+
+def test_costs_vary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arch = tncompile.load("std/linear.tn").instantiate("MPO([4, 8], [8, 4])")
+    call = ["cost", "std/linear.tn", "MPO([4, 8], [8, 4])", "--search", "fast", "--vary"]
+    assert run([*call, "ranks = 2, 8"]) == 0
+    assert capsys.readouterr().out == arch.vary("ranks", [2, 8], search="fast").table()
+    assert run([*call, "batch=1,64,4096", "--json", "--training"]) == 0
+    stored = json.loads(capsys.readouterr().out)
+    sizes = arch.vary("batch", [1, 64, 4096], search="fast", training=True)
+    assert stored == json.loads(json.dumps(sizes.to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("ranks", "--vary takes NAME=V,V"),
+        ("ranks=1,,2", "--vary takes NAME=V,V"),
+        ("ranks=__import__('os')", "--vary takes NAME=V,V"),
+        ("rank=2", "did you mean 'ranks'?"),
+        ("batch=0", "must be positive"),
+        ("batch=" + ",".join(["1"] * 201), "up to 200 values"),
+    ],
+)
+def test_what_cannot_vary(
+    folder: Path, capsys: pytest.CaptureFixture[str], written: str, words: str
+) -> None:
+    call = ["cost", "std/linear.tn", "MPO([4, 8], [8, 4])", "--search", "fast"]
+    assert run([*call, "--vary", written]) == 2
+    assert words in capsys.readouterr().err

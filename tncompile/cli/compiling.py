@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,13 +11,15 @@ import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.architecture import STAGES
 from tncompile.cli.command import command, option
-from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
+from tncompile.cli.writing import UsageError, columns, refused, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.model import STAGES as MODEL_STAGES
 from tncompile.model import Model
 
 if TYPE_CHECKING:
     from tncompile.architecture import Architecture
+    from tncompile.inspection.varying import Value, Variation
+    from tncompile.planning.report.cost import Cost
     from tncompile.planning.request import PlanOptions, SearchOptions
 
 PLANNING = (opt.SEARCH, opt.MACHINE, opt.MEMORY_LIMIT, opt.LOCK, opt.CHANNELS_LAST, opt.ROOT)
@@ -104,6 +107,38 @@ def compile(arguments: Namespace) -> None:
     write_file(arguments.output, text)
 
 
+def _varied(text: str) -> tuple[str, tuple[Value, ...]]:
+    """The name and the values of `--vary`.
+
+    >>> _varied("ranks = 2, [4, 8]"), _varied("dropout=0.1,0")
+    (('ranks', (2, (4, 8))), ('dropout', (0.1, 0)))
+    """
+    name, equals, written = (part.strip() for part in text.partition("="))
+    values = re.findall(VALUE, written)
+    if not name or not equals or not re.fullmatch(rf"(?:{VALUE})(?: *, *(?:{VALUE}))*", written):
+        raise UsageError(f"--vary takes NAME=V,V, like ranks=2,8,32 or batch=1,64, not {text!r}")
+    if len(values) > MOST_VARIED:
+        raise UsageError(f"--vary takes up to {MOST_VARIED} values, not {len(values):,}")
+    return name, tuple(map(_value, values))
+
+
+VALUE = (
+    r"\[ *[0-9]{1,18}(?: *, *[0-9]{1,18})* *\]|true|false"
+    r"|[0-9]{1,18}(?:\.[0-9]{1,18})?(?:e-?[0-9]{1,2})?"
+)
+"""A list of integers, true or false, or a number."""
+
+MOST_VARIED = 200
+
+
+def _value(text: str) -> Value:
+    if text.startswith("["):
+        return tuple(int(part) for part in text[1:-1].split(","))
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.isdecimal() else float(text)
+
+
 @command(
     "cost",
     "Show what a block costs: the contraction step by step, totals and alternatives.",
@@ -114,6 +149,7 @@ def compile(arguments: Namespace) -> None:
     [
         "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
         "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",
+        "tncompile cost std/linear.tn 'MPO([4, 8], [8, 4])' --vary ranks=2,4,8 --search fast",
     ],
     [
         opt.FILE,
@@ -123,6 +159,12 @@ def compile(arguments: Namespace) -> None:
         option(
             "--training",
             "the contraction and the alternatives of a training step, not of a forward pass",
+        ),
+        option(
+            "--vary NAME=V,V",
+            "a table of the cost at several values of a parameter (ranks=2,8,32), of a run-time"
+            " size or of `batch` (batch=1,64,4096); the plan is one for all sizes",
+            _varied,
         ),
         option("--json", "print all figures as JSON, for tools"),
         *PLANNING,
@@ -137,13 +179,26 @@ def cost(arguments: Namespace) -> None:
         "memory_limit": arguments.memory_limit,
         "machine": arguments.machine,
     }
+    varied = None if arguments.vary is None else arguments.vary[0]
     if isinstance(architecture, Model):
-        reading.check_complete(architecture, dict(arguments.size))
+        given = {varied: 1} if varied in architecture.sizes else {}
+        reading.check_complete(architecture, dict(arguments.size) | given)
+    figures: Cost | Variation
     with waiting("searching for a contraction order") as progress:
-        reading.plan_noted(
-            architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
-        )
-        figures = architecture.cost(arguments.batch, training=arguments.training, **options)
+        if varied is None:
+            reading.plan_noted(
+                architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
+            )
+            figures = architecture.cost(arguments.batch, training=arguments.training, **options)
+        else:
+            with refused("--vary: ", ValueError, TypeError):
+                figures = architecture.vary(
+                    *arguments.vary,
+                    batch=arguments.batch,
+                    training=arguments.training,
+                    progress=progress,
+                    **options,
+                )
     if arguments.json:
         import json
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tncompile.inspection.drawing.drawing import MOST_DEEP, NARROWEST, THEMES, WIDEST, Drawing
 from tncompile.inspection.drawing.theme import Theme
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
     from tncompile.inspection.bonds.bonds import Bonds
     from tncompile.inspection.bonds.truncating import Truncated
+    from tncompile.inspection.varying import Value, Variation
     from tncompile.network.model import TensorNetwork
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.planning.plan import ContractionPlan
+    from tncompile.planning.report.candidates import CandidatePlan
+    from tncompile.planning.request import Minimize, SearchOptions
+    from tncompile.simulation.modes import Mode
 
 
 class Inspected:
@@ -31,6 +37,14 @@ class Inspected:
         from tncompile.inspection.drawing.networks.draw import network_scene
 
         return Drawing(network_scene(self.network, unfolded=unfolded, width=width), theme)
+
+    @property
+    def _size_names(self) -> tuple[str, ...]:
+        """What can vary from run to run: `batch`, the product of the leading axes, and others."""
+        from tncompile.network.model import DOTS
+
+        named = tuple(name for name in self.network.size_names if name != DOTS)
+        return ("batch", *named) if self.network.leading else named
 
     def draw(
         self,
@@ -65,6 +79,59 @@ class Inspected:
 
     def _repr_svg_(self) -> str:
         return self.draw()._repr_svg_()
+
+    def candidates(
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> tuple[CandidatePlan, ...]:
+        """The plans that a search compares at a batch size, the fastest first.
+
+        Each has its FLOPs, predicted seconds and peak of memory, and says whether it is what the
+        module runs, and whether another one beats it in all three. Raises what `plan` raises.
+
+        >>> [each.chosen for each in arch.candidates(batch=64, search="fast")][:2]
+        [True, False]
+        """
+        from tncompile.planning.report.candidates import compared_plans
+        from tncompile.planning.request import plan_request
+
+        request = plan_request(self.network, batch=batch, minimize=minimize, **options)
+        plan: ContractionPlan = self.plan(  # type: ignore[attr-defined]  # of every architecture
+            batch=batch, minimize=minimize, progress=progress, **options
+        )
+        mode: Mode = "training" if training else "inference"
+        return compared_plans(self.network, plan, request, mode)
+
+    def vary(
+        self,
+        name: str,
+        values: Sequence[Value],
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Variation:
+        """What it costs as one number varies: a parameter of the block, `batch`, or a size.
+
+        For parameters each value is another architecture, which is planned. For `batch` and
+        run-time sizes it is one plan, for `batch` or the usual size, at each of them. The keywords
+        are those of `cost`. Raises ValueError for a name that is neither and where there are no
+        values, and what `cost` raises.
+
+        >>> arch.vary("ranks", [2, 4], search="fast").parameters
+        (160, 288)
+        >>> arch.vary("batch", [1, 64], search="fast").costs[0].sizes
+        {'...': 1}
+        """
+        from tncompile.inspection.varying import varied
+
+        given = {"batch": batch, "progress": progress, **options}
+        return varied(self, name, tuple(values), given)  # type: ignore[arg-type]
 
     def bonds(
         self,

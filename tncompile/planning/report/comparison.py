@@ -22,6 +22,7 @@ from tncompile.planning.tolerances import CLEARLY
 from tncompile.planning.wording import count_text
 from tncompile.simulation.costs import Figures, figures_of, mode_cost
 from tncompile.simulation.dense_layer import dense_parameters, dense_run, dense_twin
+from tncompile.simulation.live_bytes import LiveBytes, live_bytes
 from tncompile.simulation.modes import MODES, Mode, trace_in
 
 DENSE = "dense layer"  # the dense map as one layer of torch, which every contraction competes with
@@ -62,6 +63,23 @@ class _Comparison:
     profile: MachineProfile
     programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = field(default_factory=dict)
 
+    def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
+        """The same plan at other sizes; those that are not given stay."""
+        leading = self.network.leading
+        others = {name: size for name, size in self.named.items() if name != leading}
+        named = runtime_sizes(
+            self.network, self.batch if batch is None else batch, {**others, **sizes}
+        )
+        runtime = self.network.with_window_sizes(named)
+        rows = self.batch if leading is None else runtime[leading]
+        return replace(self, batch=rows, named=named, runtime=runtime).cost(mode)
+
+    def live_bytes(self, mode: Mode) -> LiveBytes:
+        """The memory over time, in a mode."""
+        variant = self.planned.variant(self.batch, mode)
+        how = variant.tree, variant.schedule, self._program(variant)
+        return live_bytes(self.network, *how, self.runtime, self.profile, mode)
+
     def cost(self, mode: Mode) -> Cost:
         """Everything, to be shown in a mode."""
         others: dict[Mode, list[Alternative]] = {}
@@ -83,6 +101,7 @@ class _Comparison:
             crossed={each: self._crossings(each, of_mode) for each, of_mode in others.items()},
             reasons=dict(self._reasons(others)),
             dense_layer=None if isinstance(twin, str) else twin.kind,
+            _costing=self,
         )
 
     def _chosen(self, mode: Mode) -> Variant:

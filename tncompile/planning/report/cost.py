@@ -5,14 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import tncompile.planning.wording as wording
 from tncompile.network.model import DOTS
 from tncompile.notebook import as_html
-from tncompile.planning.plan import Variant
+from tncompile.planning.plan import ContractionPlan, Variant
 from tncompile.simulation.costs import CostStep, Figures
 from tncompile.simulation.dense_layer import Kind
+from tncompile.simulation.live_bytes import LiveBytes
 from tncompile.simulation.modes import Mode
 
 
@@ -38,6 +39,20 @@ class Crossing:
         return f"up to batch {last:,} and from batch {first:,} on"
 
 
+class Costing(Protocol):
+    """A plan at some run-time sizes, which can be asked for more."""
+
+    @property
+    def planned(self) -> ContractionPlan:
+        """The plan."""
+
+    def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
+        """The cost at other sizes; those that are not given stay."""
+
+    def live_bytes(self, mode: Mode) -> LiveBytes:
+        """The memory over time at these sizes."""
+
+
 @dataclass(frozen=True, repr=False)
 class Cost:
     """What a module costs at some run-time sizes; it prints as a table, `to_dict()` has numbers.
@@ -57,6 +72,7 @@ class Cost:
     crossed: Mapping[Mode, Mapping[str, Crossing]] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     dense_layer: Kind | None = None
+    _costing: Costing | None = field(default=None, repr=False, compare=False)
 
     @property
     def inference(self) -> Figures:
@@ -113,9 +129,42 @@ class Cost:
         """The predicted time of one run in that mode."""
         return self.chosen[self.mode].cost.seconds
 
+    @property
+    def plan(self) -> ContractionPlan:
+        """The plan that this is the cost of."""
+        return self._asked.planned
+
+    @property
+    def live_bytes(self) -> LiveBytes:
+        """The bytes alive over a run in that mode, step by step; the largest is `peak_bytes`.
+
+        >>> memory = arch.cost(batch=64, search="fast").live_bytes
+        >>> memory.inputs, [step.contraction for step in memory.steps]
+        (8192, [0, 1, 1, 1])
+        """
+        return self._asked.live_bytes(self.mode)
+
     def of(self, mode: Mode) -> Cost:
         """The same numbers, asked for in another mode."""
         return replace(self, mode=mode)
+
+    def at(self, batch: int | None = None, *, sizes: Mapping[str, int] | None = None) -> Cost:
+        """The same plan at other sizes, without a search; those that are not given stay.
+
+        Alternatives and crossings are those of sizes that were planned for: elsewhere there are
+        none. Raises ValueError for sizes that the network has not, or below 1.
+
+        >>> figures = arch.cost(batch=64, search="fast")
+        >>> figures.at(batch=128).flops == 2 * figures.flops
+        True
+        """
+        return self._asked.at(batch, sizes or {}, self.mode)
+
+    @property
+    def _asked(self) -> Costing:
+        if self._costing is None:
+            raise ValueError(f"the cost of {self.name} was read from numbers: it has no plan")
+        return self._costing
 
     def to_dict(self) -> dict[str, object]:
         """All numbers, ready for JSON.

@@ -1,0 +1,170 @@
+"""What an architecture costs as one of its numbers varies: a parameter, or a run-time size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tncompile.planning.wording as wording
+from tncompile.language.diagnostics.excerpt import Line
+from tncompile.language.diagnostics.spelling import closest
+from tncompile.models.costs.report import ModelCost
+from tncompile.notebook import as_html
+from tncompile.planning.report.cost import Cost
+from tncompile.planning.request import whole
+from tncompile.simulation.dense_layer import Kind
+
+if TYPE_CHECKING:
+    from tncompile.architecture import Architecture
+
+Value = int | float | bool | tuple[int, ...]
+
+BATCH = "batch"
+
+
+@dataclass(frozen=True, repr=False)
+class Variation:
+    """The costs at some values of a number; it prints as a table, `to_dict()` has all figures.
+
+    name    a parameter of the block, `batch`, or a run-time size
+    values  its values, in the order that they were asked for
+    costs   the cost at each
+    planned the size that the plan is for, where it is a size that varies
+    """
+
+    target: str
+    name: str
+    values: tuple[Value, ...]
+    costs: tuple[Cost | ModelCost, ...]
+    planned: int | None = None
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """The stored numbers at each value."""
+        return tuple(parameter_count(cost) for cost in self.costs)
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """The predicted time at each value, in the mode that was asked for."""
+        return tuple(cost.seconds for cost in self.costs)
+
+    @property
+    def against_dense(self) -> tuple[float | None, ...]:
+        """The time over that of the layer of torch that is alike, where there is one."""
+        return tuple(against_dense(cost) for cost in self.costs)
+
+    @property
+    def dense_layer(self) -> Kind | None:
+        """That layer."""
+        kinds = {cost.dense_layer for cost in self.costs if isinstance(cost, Cost)}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    def to_dict(self) -> dict[str, object]:
+        """All numbers, ready for JSON."""
+        return {
+            "target": self.target,
+            "name": self.name,
+            "values": [list(each) if isinstance(each, tuple) else each for each in self.values],
+            "costs": [cost.to_dict() for cost in self.costs],
+        }
+
+    def table(self, width: int = wording.WIDTH) -> str:
+        """A row a value: parameters, FLOPs, time, memory, the time against the dense layer."""
+        first = self.costs[0]
+        like = f"× {self.dense_layer}" if self.dense_layer else ""
+        head = ["contraction"] if isinstance(first, Cost) else []
+        head += ["parameters", "FLOPs", "time", "peak", *([like] if like else [])]
+        rows = []
+        for value, cost in zip(self.values, self.costs, strict=True):
+            row = [value_text(value)]
+            if isinstance(cost, Cost):
+                row.append(wording.plan_text(cost.found_by, cost.chosen[cost.mode].schedule))
+            row += [
+                wording.count_text(parameter_count(cost)),
+                wording.count_text(cost.flops),
+                wording.seconds_text(cost.seconds),
+                wording.bytes_text(cost.peak_bytes),
+            ]
+            if like:
+                ratio = against_dense(cost)
+                row.append("—" if ratio is None else wording.digits_text(ratio))
+            rows.append(tuple(row))
+        texts = 2 if isinstance(first, Cost) else 1
+        table = wording.columns_text((self.name, *head), rows, max(wording.WIDTH, width), texts)
+        return f"{wording.shortened(self.title)}\npredicted for {first.machine}\n\n{table}\n"
+
+    @property
+    def title(self) -> str:
+        """`MPO(…): a forward pass as batch varies, planned for batch = 64`."""
+        mode = wording.MODE_TEXT[self.costs[0].mode]
+        planned = "" if self.planned is None else f", planned for {self.name} = {self.planned:,}"
+        return f"{self.target.partition('(')[0]}: {mode} as {self.name} varies{planned}"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))
+
+
+def parameter_count(cost: Cost | ModelCost) -> int:
+    """The stored numbers of what a cost is of."""
+    return cost.inference.parameters if isinstance(cost, Cost) else cost.parameters
+
+
+def against_dense(cost: Cost | ModelCost) -> float | None:
+    """The time over that of the layer of torch that a network is like; None without one."""
+    dense = cost.figures.dense_seconds if isinstance(cost, Cost) else None
+    return cost.seconds / dense if dense else None
+
+
+def value_text(value: Value) -> str:
+    """A value as a `.tn` file writes it.
+
+    >>> value_text((4, 8)), value_text(True), value_text(4096)
+    ('[4, 8]', 'true', '4,096')
+    """
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def varied(
+    architecture: Architecture, name: str, values: tuple[Value, ...], options: Mapping[str, Any]
+) -> Variation:
+    """What an architecture costs at each value of a number; `options` are those of `cost`.
+
+    Raises ValueError for a name that is no number of it, and where there are no values.
+    """
+    if not values:
+        raise ValueError(f"{name} varies over at least one value")
+    if name in architecture.arguments:
+        costs = tuple(
+            architecture._with_arguments({name: value}, defaults=True).cost(**options)
+            for value in values
+        )
+        return Variation(architecture._resolved.target, name, values, costs)
+    sizes = architecture._size_names
+    if name not in sizes:
+        known = [*architecture.arguments, *sizes]
+        near = closest(name, known)
+        there = f"did you mean {near!r}?" if near else f"there are {', '.join(known) or 'none'}"
+        shown = Line(name, cut=False).shown
+        raise ValueError(f"there is no parameter or run-time size {shown!r}; {there}")
+    given = [whole(f"the size of `{name}`", value) for value in values]
+    fixed = dict(options.get("sizes") or {})
+    asked = options.get("batch") if name == BATCH else fixed.get(name)
+    planned = sorted(given)[len(given) // 2] if asked is None else asked
+    if name == BATCH:
+        figures = architecture.cost(**{**options, "batch": planned})
+        costs = tuple(figures.at(size) for size in given)
+    else:
+        figures = architecture.cost(**{**options, "sizes": {**fixed, name: planned}})
+        costs = tuple(figures.at(sizes={name: size}) for size in given)
+    return Variation(architecture._resolved.target, name, tuple(given), costs, planned)
