@@ -84,3 +84,15 @@ def test_png_without_its_library(
     assert run(["show", "map.tn", "-o", "map.png"]) == 2
     assert "pip install 'tncompile[png]'" in capsys.readouterr().err
     assert not (folder / "map.png").exists()
+
+
+def test_contractions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = "MPO(ins = [4, 8], outs = [8, 4])"
+    arch = tncompile.load("std/linear.tn").instantiate(target)
+    call = ["show", "std/linear.tn", target, "--contraction", "--batch", "8", "--training"]
+    assert run(call) == 0
+    drawing = arch.draw_contraction(8, training=True)
+    assert capsys.readouterr().out.rstrip("\n") == drawing.svg
+    assert "a training step" in drawing.svg
+    assert run(["show", "std/transformer.tn", "FeedForward", "--contraction"]) == 2
+    assert "this is a model" in capsys.readouterr().err

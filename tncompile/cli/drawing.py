@@ -8,8 +8,9 @@ from pathlib import Path
 import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.cli.command import command, option
-from tncompile.cli.writing import UsageError, refused, write_file
+from tncompile.cli.writing import UsageError, refused, waiting, write_file
 from tncompile.inspection.drawing.drawing import FORMATS, MOST_DEEP, NARROWEST, THEMES, WIDEST
+from tncompile.model import Model
 
 
 def _width(text: str) -> int:
@@ -34,6 +35,7 @@ def _depth(text: str) -> int:
     [
         "tncompile show std/linear.tn 'MPO(ins = [4, 8, 8], outs = [8, 8, 4])' -o mpo.svg",
         "tncompile show std/classifier.tn MERAClassifier --theme dark -o mera.html",
+        "tncompile show std/classifier.tn TreeClassifier --contraction -o order.svg",
     ],
     [
         opt.FILE,
@@ -59,6 +61,12 @@ def _depth(text: str) -> int:
             _depth,
             default=0,
         ),
+        option(
+            "--contraction",
+            "the order of contraction of a network instead, with the share of each step",
+        ),
+        opt.BATCH,
+        option("--training", "the contraction of a training step, not of a forward pass"),
         opt.ROOT,
     ],
 )
@@ -71,12 +79,23 @@ def show_drawing(arguments: Namespace) -> None:
         raise UsageError(f"-o takes a name that ends in {ends} or {FORMATS[-1]}, not {output}")
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target)
-    drawing = architecture.draw(
-        theme=arguments.theme,
-        unfolded=arguments.all,
-        width=arguments.width,
-        depth=arguments.depth,
-    )
+    if arguments.contraction:
+        if isinstance(architecture, Model):
+            raise UsageError("--contraction is of one network, and this is a model: name a network")
+        with waiting("searching for a contraction order") as progress:
+            drawing = architecture.draw_contraction(
+                arguments.batch,
+                training=arguments.training,
+                theme=arguments.theme,
+                progress=progress,
+            )
+    else:
+        drawing = architecture.draw(
+            theme=arguments.theme,
+            unfolded=arguments.all,
+            width=arguments.width,
+            depth=arguments.depth,
+        )
     with refused("", ImportError):
         content = drawing.encoded(suffix)
     write_file(output, content)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.plan import ContractionPlan
     from tncompile.planning.report.candidates import CandidatePlan
+    from tncompile.planning.report.cost import Cost
     from tncompile.planning.request import Minimize, SearchOptions
     from tncompile.simulation.modes import Mode
 
@@ -79,6 +80,37 @@ class Inspected:
 
     def _repr_svg_(self) -> str:
         return self.draw()._repr_svg_()
+
+    def draw_contraction(
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        theme: Theme = "auto",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> Drawing:
+        """A drawing of the contraction as a tree: a rung a step, the first one below.
+
+        Leaves are the tensors, in the order of the drawing of the network; lines are as wide as
+        intermediates are large. In line with each rung are its share of the predicted time of a
+        forward pass, with `training` of a training step, its multiply-adds and the bytes of its
+        result. Of more than 40 steps neighbors with small shares are one. Raises what `plan` does,
+        and ValueError for models.
+
+        >>> arch.draw_contraction(batch=64, search="fast")
+        Drawing(Contraction of MPO(ins = [4, 8], outs = [8, 4], ranks = [4]))
+        """
+        from tncompile.inspection.drawing.contractions.draw import contraction_scene
+        from tncompile.inspection.drawing.networks.draw import network_scene
+
+        one_of("the theme", theme, THEMES)
+        network = self.network
+        cost: Cost = self.cost(  # type: ignore[attr-defined]  # of every architecture
+            batch, training=training, progress=progress, **options
+        )
+        scene = contraction_scene(network, cost.chosen[cost.mode], network_scene(network))
+        return Drawing(scene, theme)
 
     def candidates(
         self,

@@ -70,6 +70,7 @@ def around(boxes: Sequence[Box]) -> Box:
 Shape = Literal[
     "tensor", "window", "more", "subtree", "plus",
     "model", "layer", "function", "stored", "frame",
+    "input", "rung", "bar",
 ]  # fmt: skip
 
 

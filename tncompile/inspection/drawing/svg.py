@@ -162,6 +162,11 @@ class _Writing:
                 f"M{_n(box.x - 4.5)},{y}H{_n(box.x + 4.5)}M{x},{_n(box.y - 4.5)}V{_n(box.y + 4.5)}"
             )
             yield f'<path class="e" d="{cross}" stroke-width="1.5"/>'
+        elif figure.shape == "rung":
+            x, y, radius = _n(box.x), _n(box.y), _n(box.width / 2)
+            yield f'<circle class="d" cx="{x}" cy="{y}" r="{radius}"/>'
+        elif figure.shape in ("bar", "input"):
+            yield _rectangle(box, "i" if figure.shape == "input" else "d", signs.STRIP_RADIUS)
         elif figure.shape == "window":
             yield f'<path class="{name}" d="{_hexagon(box)}"/>'
         elif figure.shape == "subtree":

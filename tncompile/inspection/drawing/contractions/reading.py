@@ -1,0 +1,64 @@
+"""The steps of a contraction as they are drawn: what each takes, keeps and sums over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tncompile.lowering.stacking.grouping import units
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.plan import Variant
+from tncompile.simulation.costs import CostStep
+
+
+@dataclass(frozen=True)
+class Side:
+    """An operand of a step, or one of each of its members: tensors, results of earlier steps."""
+
+    label: str
+    tensors: tuple[str, ...]  # by name
+    steps: tuple[int, ...]  # by number
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the table of a cost: its operands, the legs that end in it, those that it keeps."""
+
+    number: int
+    step: CostStep
+    left: Side
+    right: Side
+    contracted: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
+    """The steps of a variant, in the order of its cost."""
+    tree, schedule = variant.tree, variant.schedule
+    groups = units(network, tree, batch_equal_steps=schedule.batch_equal_steps)
+    names = [network.tensors[operand.tensor].name for operand in tree.operands]
+    row = {step.result: k for k, group in enumerate(groups) for _, _, step in group.members}
+    legs = tree.legs
+
+    def side(operands: Iterable[int], label: str) -> Side:
+        read = list(operands)
+        tensors = dict.fromkeys(names[k] for k in read if k < len(names))
+        return Side(label, tuple(tensors), tuple(dict.fromkeys(row[k] for k in read if k in row)))
+
+    rungs: list[Rung] = []
+    for number, (group, step) in enumerate(zip(groups, variant.cost.steps, strict=True)):
+        kept = dict.fromkeys(leg for _, _, each in group.members for leg in each.legs)
+        read = dict.fromkeys(
+            leg for left, right, _ in group.members for leg in (*legs[left], *legs[right])
+        )
+        rungs.append(
+            Rung(
+                number,
+                step,
+                side((left for left, _, _ in group.members), step.left),
+                side((right for _, right, _ in group.members), step.right),
+                tuple(leg for leg in read if leg not in kept),
+                tuple(kept),
+            )
+        )
+    return tuple(rungs)
