@@ -74,6 +74,20 @@ class Schedule:
         """The same for all of the batch at once, without recomputation."""
         return replace(self, chunk_rows=0, recompute=False)
 
+    def without(self, leg: str) -> Schedule:
+        """The same where an index has size 1, which no operand has as a leg."""
+
+        def rest(layout: Layout | None) -> Layout | None:
+            if not isinstance(layout, MatmulLayout):
+                return layout
+            orders = (layout.batch, layout.rows, layout.summed, layout.columns)
+            left = [tuple(each for each in order if each != leg) for order in orders]
+            return MatmulLayout(layout.swapped, *left) if left[2] else None
+
+        if self.layouts is None:
+            return self
+        return replace(self, layouts=tuple(map(rest, self.layouts)))
+
 
 STRAIGHT = Schedule()
 """All of the batch at once, layouts chosen by the lowering."""

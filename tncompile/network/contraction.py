@@ -75,6 +75,17 @@ class ContractionTree:
         """The legs of each operand, then of each result."""
         return (*(each.legs for each in self.operands), *(each.legs for each in self.steps))
 
+    def without(self, leg: str) -> ContractionTree:
+        """The same order where an index has size 1, which no operand has as a leg."""
+
+        def rest(legs: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(each for each in legs if each != leg)
+
+        return ContractionTree(
+            tuple(replace(each, legs=rest(each.legs)) for each in self.operands),
+            tuple(replace(each, legs=rest(each.legs)) for each in self.steps),
+        )
+
 
 def operands(network: TensorNetwork) -> tuple[Operand, ...]:
     """What a plan has to contract: float inputs, parameters looked up by ids, in network order."""

@@ -11,8 +11,10 @@ from tncompile.lowering import TensorProgram, lower
 from tncompile.lowering.schedule import Schedule
 from tncompile.machine.profile import BUILTIN, MachineProfile
 from tncompile.network.contraction import ContractionTree
+from tncompile.network.editing import resize
 from tncompile.network.features import DENSE_LIMIT
 from tncompile.network.model import TensorNetwork
+from tncompile.network.verifying import verify_network
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
@@ -61,6 +63,7 @@ class _Comparison:
     named: Mapping[str, int]
     runtime: Mapping[str, int]
     profile: MachineProfile
+    as_planned: bool = True  # whether it is the network that the variants have the costs of
     programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = field(default_factory=dict)
 
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
@@ -73,6 +76,23 @@ class _Comparison:
         runtime = self.network.with_window_sizes(named)
         rows = self.batch if leading is None else runtime[leading]
         return replace(self, batch=rows, named=named, runtime=runtime).cost(mode)
+
+    def resized(self, index: str, size: int, mode: Mode) -> Cost:
+        """The same plan for the network with another size of an index."""
+        network = resize(self.network, index, size)
+        if wrong := next(verify_network(network), None):
+            raise ValueError(f"`{index}` alone cannot have another size: {wrong}")
+        if self.network.index[index].size == 1:
+            raise ValueError(f"`{index}` has size 1: the plan does not know it")
+        variants = self.planned.variants
+        if size == 1:  # no operand has the leg then
+            variants = tuple(
+                replace(each, tree=each.tree.without(index), schedule=each.schedule.without(index))
+                for each in variants
+            )
+        planned = replace(self.planned, variants=variants, alternatives=())
+        other = replace(self, network=network, planned=planned, programs={}, as_planned=False)
+        return other.cost(mode)
 
     def live_bytes(self, mode: Mode) -> LiveBytes:
         """The memory over time, in a mode."""
@@ -107,7 +127,7 @@ class _Comparison:
     def _chosen(self, mode: Mode) -> Variant:
         """What runs in a mode, and what it costs here."""
         variant, sizes, profile = self.planned.variant(self.batch, mode), self.runtime, self.profile
-        same = variant.mode == mode and dict(variant.sizes) == dict(self.named)
+        same = self.as_planned and variant.mode == mode and dict(variant.sizes) == dict(self.named)
         if same and profile.name == self.planned.machine:
             return variant
         how = variant.tree, variant.schedule, self._program(variant)

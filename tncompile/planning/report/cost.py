@@ -49,6 +49,9 @@ class Costing(Protocol):
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
         """The cost at other sizes; those that are not given stay."""
 
+    def resized(self, index: str, size: int, mode: Mode) -> Cost:
+        """The cost with another size of an index."""
+
     def live_bytes(self, mode: Mode) -> LiveBytes:
         """The memory over time at these sizes."""
 
@@ -159,6 +162,16 @@ class Cost:
         True
         """
         return self._asked.at(batch, sizes or {}, self.mode)
+
+    def resized(self, index: str, size: int) -> Cost:
+        """The same plan for the network with another size of an index, without a search.
+
+        Raises ValueError for what is no index, and for indices whose sizes are bound to others'.
+
+        >>> arch.cost(batch=64, search="fast").resized("b[0]", 2).inference.parameters
+        160
+        """
+        return self._asked.resized(index, size, self.mode)
 
     @property
     def _asked(self) -> Costing:
