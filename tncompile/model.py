@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 from tncompile.architecture import Architecture
 from tncompile.inspection.drawing.drawing import Drawing
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.inspection.drawing.theme import Theme
+    from tncompile.inspection.report.report import Report
     from tncompile.models.costs.report import ModelCost
     from tncompile.models.graph.forms import Form
     from tncompile.models.planning import ModelPlan
@@ -76,6 +77,21 @@ class Model(Architecture):
 
         scene = model_scene(self._model, build_network, depth, unfolded=unfolded)
         return Drawing(scene, theme, partial(model_page, self._model, build_network))
+
+    def _reported(
+        self,
+        figures: Any,
+        options: Mapping[str, Any],
+        weights: Mapping[str, torch.Tensor] | None,
+        theme: Theme,
+    ) -> Report:
+        from tncompile.compiler import build_network
+        from tncompile.inspection.drawing.models.draw import model_page
+        from tncompile.inspection.report.making import model_report
+
+        given = {**options, "batch": figures.sizes.get("...", options["batch"])}
+        page = model_page(self._model, build_network)
+        return model_report(self, page, figures, given, weights, theme)
 
     @property
     def _size_names(self) -> tuple[str, ...]:

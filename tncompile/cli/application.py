@@ -18,6 +18,7 @@ from tncompile.cli.comparing import compare
 from tncompile.cli.compiling import compile, cost
 from tncompile.cli.drawing import show_drawing
 from tncompile.cli.measuring import calibrate, explain_slow, tune
+from tncompile.cli.reporting import report as write_report
 from tncompile.cli.tensorizing import tensorize
 from tncompile.cli.texts import blocks, explain, fmt
 from tncompile.cli.writing import OutputError, UsageError, flush, report, say, show, use_utf8
@@ -28,7 +29,7 @@ COMMANDS = {
     each.name: each
     for each in (
         *(check, compile, cost, tune, explain_slow, tensorize, compare),
-        *(show_drawing, bonds, fmt, explain, blocks, calibrate),
+        *(show_drawing, bonds, write_report, fmt, explain, blocks, calibrate),
     )
 }
 

@@ -46,10 +46,7 @@ def bonds(arguments: Namespace) -> None:
         say("a fresh start: no weights were given")
         values = dict(architecture.module(seed=arguments.seed, search="fast").state_dict())
     else:
-        from tncompile.tensorizing.storing import read_tensors
-
-        with refused(f"cannot read {arguments.weights}: ", OSError), refused("", ValueError):
-            values = read_tensors(arguments.weights)[0]
+        values = reading.weights(arguments.weights)
     with refused("", ValueError):
         show(architecture.bonds(values, cut=cut).table(columns()))
 

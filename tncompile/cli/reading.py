@@ -15,6 +15,8 @@ from tncompile.model import Model
 from tncompile.spec import Spec, own_file, read_file
 
 if TYPE_CHECKING:
+    import torch
+
     from tncompile import Architecture
     from tncompile.language.linked import LinkedProgram
     from tncompile.language.syntax.source import SourceFile
@@ -176,3 +178,11 @@ def plan_noted(architecture: Architecture, progress: Progress | None, options: P
             change = "change" if len(idle) > 1 else "changes"
             what = f"{' and '.join(idle)} {change} nothing"
             say(f"note: {what}: the lock file has a plan that was measured")
+
+
+def weights(path: str) -> dict[str, torch.Tensor]:
+    """The state dict of a file of safetensors."""
+    from tncompile.tensorizing.storing import read_tensors
+
+    with refused(f"cannot read {path}: ", OSError), refused("", ValueError):
+        return dict(read_tensors(path)[0])

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tncompile.inspection.bonds.bonds import Bonds
     from tncompile.inspection.bonds.truncating import Truncated
+    from tncompile.inspection.report.report import Report
     from tncompile.inspection.varying import Value, Variation
     from tncompile.network.model import TensorNetwork
     from tncompile.planning.paths.optimizers import Progress
@@ -138,6 +139,46 @@ class Inspected:
         )
         mode: Mode = "training" if training else "inference"
         return compared_plans(self.network, plan, request, mode)
+
+    def report(
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        weights: nn.Module | Mapping[str, torch.Tensor] | None = None,
+        theme: Theme = "auto",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> Report:
+        """A page of HTML about it: drawing, contraction, costs, source, bonds.
+
+        It is one file that loads nothing, for readers of any screen, with the keyboard, too. Of a
+        model it has the parts by what they take, and what each network in it is. `weights` are a
+        module or its state dict, whose bonds are shown beside those of a fresh start; without them
+        the page says that its numbers are those of noise. Raises ValueError for weights that do not
+        fit, and what `cost` raises.
+
+        >>> arch.report(batch=8, search="fast").html.splitlines()[0]
+        '<!doctype html>'
+        """
+        one_of("the theme", theme, THEMES)
+        values = None if weights is None else _weights(weights)
+        figures = self.cost(  # type: ignore[attr-defined]  # of every architecture
+            batch, training=training, progress=progress, **options
+        )
+        return self._reported(figures, {"batch": batch, **options}, values, theme)
+
+    def _reported(
+        self,
+        figures: Any,
+        options: Mapping[str, Any],
+        weights: Mapping[str, torch.Tensor] | None,
+        theme: Theme,
+    ) -> Report:
+        """The report of a network; a model has parts instead."""
+        from tncompile.inspection.report.making import network_report
+
+        return network_report(self, figures, options, weights, theme)  # type: ignore[arg-type]
 
     def vary(
         self,

@@ -6,6 +6,7 @@ import math
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain, islice, product
 
 from tncompile.lowering.lower import loop_index
@@ -72,6 +73,10 @@ def build_search_space(
             space = _searched(evaluator, scheduler, easier, defaults, space)
     assert space is not None  # the easiest effort finds a tree
     return space
+
+
+latest_search_space = lru_cache(1)(build_search_space)
+"""The same, remembered: whoever asks for a plan may ask next what it was chosen from."""
 
 
 def _searched(

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tncompile.network.model import TensorNetwork
-from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
-from tncompile.planning.search_space import build_search_space
+from tncompile.planning.search_space import latest_search_space
 from tncompile.planning.wording import plan_text
 from tncompile.simulation.modes import Mode
 
@@ -40,14 +39,13 @@ def compared_plans(
     planned: ContractionPlan,
     request: PlanRequest,
     mode: Mode,
-    progress: Progress | None = None,
 ) -> tuple[CandidatePlan, ...]:
     """What a search compares at the middle size of a request, the fastest first.
 
     What the plan runs is among them, even where it comes from a lock file. Equal prices are one
     candidate.
     """
-    space = build_search_space(network, request, progress)
+    space = latest_search_space(network, request)
     size, evaluator = request.middle, space.evaluator
     variant = planned.variant(size, mode)
     figures = variant.cost.figures

@@ -66,6 +66,11 @@ class _Comparison:
     as_planned: bool = True  # whether it is the network that the variants have the costs of
     programs: dict[tuple[ContractionTree, Schedule], TensorProgram] = field(default_factory=dict)
 
+    @property
+    def leading(self) -> str | None:
+        """The run-time index that `batch` is the size of."""
+        return self.network.leading
+
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
         """The same plan at other sizes; those that are not given stay."""
         leading = self.network.leading

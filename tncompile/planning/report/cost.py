@@ -46,6 +46,10 @@ class Costing(Protocol):
     def planned(self) -> ContractionPlan:
         """The plan."""
 
+    @property
+    def leading(self) -> str | None:
+        """The run-time index that `batch` is the size of."""
+
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
         """The cost at other sizes; those that are not given stay."""
 
@@ -131,6 +135,11 @@ class Cost:
     def seconds(self) -> float:
         """The predicted time of one run in that mode."""
         return self.chosen[self.mode].cost.seconds
+
+    @property
+    def leading(self) -> str | None:
+        """The run-time size that `batch` is, by name: `...`, or the first `batch` axis."""
+        return self._asked.leading
 
     @property
     def plan(self) -> ContractionPlan:

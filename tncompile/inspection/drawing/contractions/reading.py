@@ -22,9 +22,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Rung:
-    """A step of the table of a cost: its operands, the legs that end in it, those that it keeps."""
+    """A step of the table of a cost: its operands, the legs that end in it, those that it keeps.
+
+    `contraction` is the number of its first one in the tree, from 0: code calls it one more.
+    """
 
     number: int
+    contraction: int
     step: CostStep
     left: Side
     right: Side
@@ -54,6 +58,7 @@ def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
         rungs.append(
             Rung(
                 number,
+                min(each.result for _, _, each in group.members) - len(names),
                 step,
                 side((left for left, _, _ in group.members), step.left),
                 side((right for _, right, _ in group.members), step.right),

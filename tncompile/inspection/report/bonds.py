@@ -1,0 +1,173 @@
+"""What the bonds of a network carry, beside what they carry after a fresh start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+import tncompile.planning.wording as wording
+from tncompile.inspection.bonds.bonds import Bond, Bonds, bonds_of
+from tncompile.inspection.charts.charts import Spectrum, chart_svg
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, table, text
+from tncompile.network.model import TensorNetwork
+from tncompile.planning.report.cost import Cost
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_PICTURES = 12
+"""Bonds with a picture and a slider: the first and the last of more."""
+
+MOST_ROWS = 60
+MOST_RANKS = 256
+"""Ranks whose predicted time is given; of larger bonds those that are powers of two or whole."""
+
+
+def bonds_part(
+    network: TensorNetwork,
+    cost: Cost,
+    weights: Mapping[str, torch.Tensor],
+    fresh: Mapping[str, torch.Tensor],
+    theme: Theme,
+    *,
+    given: bool,
+) -> Html:
+    """A table of all bonds, spectra with a slider of the rank; why there is none, where there is.
+
+    Numbers of a fresh start stand beside those of given weights, since an untrained network has
+    entropy, too. Empty for networks without bonds between tensors.
+    """
+    try:
+        beside = bonds_of(network, fresh, None)
+    except ValueError as refused:  # it has loops
+        return element("p", text(_sentence(str(refused))), class_="note")
+    found = bonds_of(network, weights, None)
+    bonds = [bond for bond in found.values() if bond.size > 1]
+    if not bonds:
+        return EMPTY
+    words = (
+        "Beside each number the same for a fresh start: an untrained network has entropy, too."
+        if given
+        else "Untrained weights, seed 0: these are real numbers, but those of noise. A report with "
+        "--weights has them beside the numbers of a trained network."
+    )
+    shown = _ends(bonds, MOST_PICTURES)
+    return joined(
+        [
+            element("p", text(words), class_="note"),
+            _sliders(network, cost, shown, beside, theme, given=given),
+            _table(_ends(bonds, MOST_ROWS), beside, len(bonds), given=given),
+        ]
+    )
+
+
+class _Stored(TypedDict):
+    """What the script of the page knows of a bond: a sentence a rank."""
+
+    size: int
+    ranks: list[str]
+
+
+def _sentence(words: str) -> str:
+    """The words of an error as a sentence."""
+    return f"No bonds are shown: {words}."
+
+
+def _ends(bonds: Sequence[Bond], most: int) -> list[Bond]:
+    """All bonds, or the first and the last ones."""
+    if len(bonds) <= most:
+        return list(bonds)
+    return [*bonds[: most // 2], *bonds[-(most // 2) :]]
+
+
+def _sliders(
+    network: TensorNetwork,
+    cost: Cost,
+    bonds: list[Bond],
+    beside: Bonds,
+    theme: Theme,
+    *,
+    given: bool,
+) -> Html:
+    """A choice of bonds, a slider of the rank, what it leaves of the map and what it takes."""
+    figures: list[Html] = []
+    options: list[Html] = []
+    stored: dict[str, _Stored] = {}
+    for place, bond in enumerate(bonds):
+        fresh = beside[bond.name]
+        spectrum = Spectrum(
+            title=f"Singular values of {bond.name}",
+            values=tuple(bond.weights.tolist()),
+            fresh=tuple(fresh.weights.tolist()) if given else None,
+        )
+        caption = f"{bond.name}: singular values over the norm of the map, largest first"
+        figures.append(
+            element(
+                "figure",
+                Html(chart_svg(spectrum, theme)),
+                element("figcaption", text(caption)),
+                data_bond=str(place),
+                hidden=place > 0,
+            )
+        )
+        ranks = [""] + [_words(bond, fresh, cost, rank, given=given) for rank in _ranks(bond)]
+        stored[str(place)] = {"size": bond.size, "ranks": ranks}
+        options.append(element("option", text(f"{bond.name}, size {bond.size}"), value=str(place)))
+    first = bonds[0].size
+    slider = Html(
+        f'<input type="range" min="1" max="{first}" value="{first}" aria-label="Rank of the bond">'
+    )
+    return element(
+        "div",
+        element(
+            "div",
+            element("label", text("Bond "), element("select", *options)),
+            slider,
+            class_="controls",
+        ),
+        element("p", text(stored["0"]["ranks"][first]), class_="say", aria_live="polite"),
+        *figures,
+        data(stored),
+        class_="bonds",
+    )
+
+
+def _ranks(bond: Bond) -> range:
+    return range(1, bond.size + 1)
+
+
+def _words(bond: Bond, fresh: Bond, cost: Cost, rank: int, *, given: bool) -> str:
+    """What a rank of one bond leaves of the map, what is stored then, what a run takes."""
+    error = wording.digits_text(100 * bond.truncation_error(rank))
+    words = f"rank {rank} of {bond.size}: relative error {error} %"
+    if given:
+        words += f" (fresh: {wording.digits_text(100 * fresh.truncation_error(rank))} %)"
+    if len(bond.names) > 1 or (bond.size > MOST_RANKS and rank & (rank - 1) and rank < bond.size):
+        return words
+    try:
+        other = cost.resized(bond.name, rank)
+    except ValueError:  # a shared parameter: the bond has no size of its own
+        return words
+    parameters, seconds = other.inference.parameters, wording.seconds_text(other.seconds)
+    return f"{words}; {parameters:,} parameters, predicted time {seconds}"
+
+
+def _table(bonds: list[Bond], beside: Bonds, count: int, *, given: bool) -> Html:
+    """A row a bond; numbers of a fresh start in columns of their own."""
+    head = ["bond", "size", "at most", "entropy"]
+    head += ["fresh", "effective rank", "fresh"] if given else ["effective rank"]
+    head += ["rank for 10 %", "rank for 1 %"]
+    rows = []
+    for bond in bonds:
+        fresh = beside[bond.name]
+        row = [bond.name, f"{bond.size:,}", f"{math.log(bond.size):.3f}", f"{bond.entropy:.3f}"]
+        row += [f"{fresh.entropy:.3f}"] if given else []
+        row += [f"{bond.effective_rank:.1f}"]
+        row += [f"{fresh.effective_rank:.1f}"] if given else []
+        rows.append([*row, f"{bond.rank_for(0.1):,}", f"{bond.rank_for(0.01):,}"])
+    caption = "Entropies in nats; `at most` is that of equal singular values."
+    if count > len(bonds):
+        caption += f" The first and the last of {count:,} bonds."
+    return table(head, rows, caption=caption)

@@ -1,0 +1,170 @@
+"""A network and its contraction: two pictures, a table and code that a slider goes through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import tncompile.planning.wording as wording
+from tncompile.inspection.drawing.contractions.draw import contraction_scene
+from tncompile.inspection.drawing.contractions.reading import Rung, Side, rungs_of
+from tncompile.inspection.drawing.networks.draw import network_scene
+from tncompile.inspection.drawing.svg import svg_of
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, text
+from tncompile.inspection.report.source import Method, code, contracting_method
+from tncompile.planning.report.cost import Cost
+from tncompile.simulation.modes import MODES
+
+if TYPE_CHECKING:
+    from tncompile.architecture import Architecture
+
+MOST_ROWS = 60
+"""Steps of the table; those of the largest shares, where there are more."""
+
+
+def contraction_part(
+    architecture: Architecture, cost: Cost, theme: Theme, more: Html = EMPTY
+) -> Html:
+    """The drawing of a network beside the tree of its contraction, with controls for the steps.
+
+    `more` are figures that follow the steps, too.
+    """
+    network, variant = architecture.network, cost.chosen[cost.mode]
+    drawn = network_scene(network)
+    rungs = rungs_of(network, variant)
+    method = _method(architecture, cost) if rungs else None
+    tree = svg_of(contraction_scene(network, variant, drawn), theme)
+    network_figure = element(
+        "figure",
+        element(
+            "div",
+            Html(svg_of(drawn, theme)),
+            class_="scroll picture",
+            tabindex="0",
+            role="group",
+            aria_label="The network: arrow keys go from sign to sign, the line below tells of each",
+        ),
+        element(
+            "p",
+            text("Hover, tap, or go through the drawing with the arrow keys."),
+            class_="info",
+            aria_live="polite",
+        ),
+    )
+    if not rungs:
+        return element("div", network_figure)
+    tree_figure = element(
+        "figure",
+        element(
+            "div",
+            Html(tree),
+            class_="scroll tree",
+            tabindex="0",
+            role="group",
+            aria_label="The order of contraction, the first step below",
+        ),
+        element("figcaption", text(f"{_order(cost)}. The first step is the lowest.")),
+    )
+    words = f"{len(rungs):,} step{'s' if len(rungs) != 1 else ''}: move the slider, or press Play."
+    shown = sorted(wording.largest_rows([rung.step.share for rung in rungs]))
+    if len(rungs) <= MOST_ROWS:
+        shown = list(range(len(rungs)))
+    return element(
+        "div",
+        element("div", network_figure, tree_figure, class_="two"),
+        _controls(len(rungs)),
+        element("p", text(words), class_="say", aria_live="polite"),
+        more,
+        EMPTY if method is None else code(method.written, label="The code of each step", long=True),
+        _table(rungs, shown, cost),
+        data({"steps": [_step(rung, method, cost) for rung in rungs]}),
+        class_="contraction",
+    )
+
+
+def _order(cost: Cost) -> str:
+    plan = wording.plan_text(cost.found_by, cost.chosen[cost.mode].schedule)
+    return f"The order of contraction: {plan}, {wording.MODE_TEXT[cost.mode]}"
+
+
+def _controls(count: int) -> Html:
+    return element(
+        "div",
+        element("button", text("◀"), class_="back", aria_label="The step before"),
+        Html(
+            f'<input type="range" min="0" max="{count}" value="0" aria-label="Step" '
+            'aria-valuetext="the whole network">'
+        ),
+        element("button", text("▶"), class_="forth", aria_label="The next step"),
+        element("button", text("Play"), class_="play"),
+        class_="controls",
+    )
+
+
+def _method(architecture: Architecture, cost: Cost) -> Method | None:
+    """The code of the contraction that is shown, alone: as the module has it for this batch."""
+    variant = cost.chosen[cost.mode]
+    whole = replace(variant, schedule=variant.schedule.at_once)
+    modes = tuple(replace(variant, mode=mode, up_to=None) for mode in MODES)
+    alone = replace(cost.plan, variants=modes, whole=whole, repeats=(), alternatives=())
+    return contracting_method(architecture.source(plan=alone))
+
+
+def _step(rung: Rung, method: Method | None, cost: Cost) -> dict[str, object]:
+    """What the script of the page has to know of a step."""
+    step = rung.step
+    kept = ", ".join(rung.step.indices) or "a scalar"
+    ended = ", ".join(rung.contracted[:6]) + (" …" if len(rung.contracted) > 6 else "")
+    times = f"{step.count} × " if step.count > 1 else ""
+    over = f"sums over {ended}" if rung.contracted else "sums over nothing"
+    figures = (
+        f"{wording.count_text(step.multiply_adds)} multiply-adds, "
+        f"{wording.bytes_text(step.bytes)}, {wording.percent_text(step.share)} of the time"
+    )
+    words = f"{step.result} = {times}{step.contraction} {over}, keeps {kept}: {figures}."
+    memory = [k for k, each in enumerate(cost.live_bytes.steps) if each.contraction == rung.number]
+    lines = None if method is None else method.lines.get(rung.contraction + 1)
+    return {
+        "n": step.result,
+        "r0": str(rung.number),
+        "l": _side(rung.left),
+        "r": _side(rung.right),
+        "c": list(rung.contracted),
+        "w": words,
+        "m": memory,
+        "p": lines,
+    }
+
+
+def _side(side: Side) -> dict[str, object]:
+    return {"t": list(side.tensors), "s": list(side.steps)}
+
+
+def _table(rungs: tuple[Rung, ...], shown: list[int], cost: Cost) -> Html:
+    head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{cost.mode} time")
+    rows = []
+    for number in shown:
+        step = rungs[number].step
+        times = f"{step.count} × " if step.count > 1 else ""
+        cells = [
+            element("td", text(step.result), class_="text"),
+            element("td", text(f"{times}{step.contraction}"), class_="text"),
+            element("td", text(" ".join(step.indices) or "scalar"), class_="text"),
+            element("td", text(wording.count_text(step.multiply_adds))),
+            element("td", text(wording.bytes_text(step.bytes))),
+            element("td", text(wording.percent_text(step.share))),
+        ]
+        rows.append(element("tr", *cells, data_row=str(number)))
+    heads = [
+        element("th", text(each), class_="text" if place < 3 else "")
+        for place, each in enumerate(head)
+    ]
+    note = EMPTY
+    if len(shown) < len(rungs):
+        words = f"The {len(shown)} steps of the largest shares; {len(rungs) - len(shown):,} more."
+        note = element("caption", text(words))
+    table = element(
+        "table", note, element("thead", element("tr", *heads)), element("tbody", joined(rows))
+    )
+    return element("div", table, class_="scroll", tabindex="0", role="group", aria_label="Steps")

@@ -1,0 +1,114 @@
+"""Everything that a report shows, gathered from an architecture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tncompile.inspection.drawing.scene import Page
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.report.bonds import bonds_part
+from tncompile.inspection.report.markup import Html, element, joined, text
+from tncompile.inspection.report.models import Inner, model_sections
+from tncompile.inspection.report.networks import Shown, network_sections
+from tncompile.inspection.report.page import page
+from tncompile.inspection.report.report import Report
+from tncompile.inspection.report.source import sources
+from tncompile.machine.registry import find_profile
+from tncompile.models.costs.report import ModelCost
+from tncompile.models.graph.stored import networks_by_path
+from tncompile.planning.report.comparison import cost as cost_of
+from tncompile.planning.report.cost import Cost
+
+if TYPE_CHECKING:
+    import torch
+
+    from tncompile.architecture import Architecture
+    from tncompile.model import Model
+
+    Weights = Mapping[str, torch.Tensor]
+
+
+def network_report(
+    architecture: Architecture,
+    cost: Cost,
+    options: Mapping[str, Any],
+    weights: Weights | None,
+    theme: Theme,
+) -> Report:
+    """The report of a network; `cost` is its cost with these `options` of a search."""
+    candidates = architecture.candidates(training=cost.mode == "training", **options)
+    fresh = dict(architecture.module(seed=0, plan=cost.plan).state_dict())
+    given = fresh if weights is None else weights
+    shown = Shown(cost, candidates, given, fresh, weights is not None)
+    top, sections = network_sections(architecture, shown, theme)
+    target = architecture.network.target
+    return Report(target, page(target, top, sections, theme))
+
+
+def model_report(
+    model: Model,
+    drawings: Page,
+    cost: ModelCost,
+    options: Mapping[str, Any],
+    weights: Weights | None,
+    theme: Theme,
+) -> Report:
+    """The report of a model; its networks are shown at the rows that reach them."""
+    resolved = model._model
+    plan = model.plan(**options)
+    paths: defaultdict[str, list[str]] = defaultdict(list)
+    for path, network in networks_by_path(resolved):
+        paths[network.target].append(path)
+    profile = find_profile(options.get("machine") or "builtin")
+    inner: dict[str, Inner] = {}
+    for name, architecture in model.networks.items():
+        planned = plan.plans[name]
+        leading = architecture.network.leading
+        sizes = {key: size for key, size in planned.sizes.items() if key != leading}
+        own = cost_of(
+            architecture.network,
+            planned,
+            batch=planned.batch,
+            sizes=sizes,
+            profile=profile,
+            mode=cost.mode,
+        )
+        target = architecture.network.target
+        bonds = _bonds(architecture, own, paths[target], weights, theme)
+        inner[target] = Inner(architecture, own, bonds)
+    families: defaultdict[int, dict[str, None]] = defaultdict(dict)
+    span = resolved.block.span
+    declared = [(part.declared, part.family) for part in resolved.parts]
+    declared += [(tensor.declared, tensor.family) for tensor in resolved.tensors]
+    for place, family in declared:
+        if place.source == span.source:
+            families[span.source.position(place.start)[0]][family] = None
+    source = sources(span, model.source(plan=plan), families)
+    named = resolved.name, resolved.target, resolved.doc
+    top, sections = model_sections(*named, drawings, cost, inner, source, theme)
+    return Report(resolved.target, page(resolved.target, top, sections, theme))
+
+
+def _bonds(
+    architecture: Architecture,
+    cost: Cost,
+    paths: list[str],
+    weights: Weights | None,
+    theme: Theme,
+) -> Html:
+    """The bonds of a network of a model: with weights, those of its first part that has its own."""
+    network = architecture.network
+    fresh = dict(architecture.module(seed=0, plan=cost.plan).state_dict())
+    if weights is None:
+        return bonds_part(network, cost, fresh, fresh, theme, given=False)
+    for path in paths:
+        start = f"{path}." if path else ""
+        own = {key.removeprefix(start): weights[key] for key in weights if key.startswith(start)}
+        if fresh.keys() <= own.keys():
+            own = {key: own[key] for key in fresh}
+            words = f"The bonds of `{path}`, the first of {len(paths):,} parts that are alike."
+            title = element("h3", text(words if len(paths) > 1 else f"The bonds of `{path}`"))
+            return joined([title, bonds_part(network, cost, own, fresh, theme, given=True)])
+    raise ValueError(f"the weights are of another model: they have no tensors of `{paths[0]}`")

@@ -1,0 +1,198 @@
+"""The report of a model: its blocks, its parts by what they take, what its networks are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tncompile.planning.wording as wording
+from tncompile.inspection.charts.charts import Tile, TreeMap, chart_svg
+from tncompile.inspection.drawing.scene import Page
+from tncompile.inspection.drawing.svg import svg_of
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.report.contraction import contraction_part
+from tncompile.inspection.report.costs import batch_figure
+from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
+from tncompile.inspection.report.page import Section, head
+from tncompile.models.costs.report import ModelCost, PartCost
+from tncompile.network.model import DOTS
+from tncompile.planning.report.cost import Cost
+
+if TYPE_CHECKING:
+    from tncompile.architecture import Architecture
+
+MOST_ROWS = 120
+
+EM_SPACE = "\u2003"
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A network of a model, and its cost for the rows that reach it."""
+
+    architecture: Architecture
+    cost: Cost
+    bonds: Html = EMPTY
+
+
+def model_sections(
+    name: str,
+    target: str,
+    doc: str | None,
+    drawings: Page,
+    cost: ModelCost,
+    inner: Mapping[str, Inner],
+    source: Html,
+    theme: Theme,
+) -> tuple[Html, list[Section]]:
+    """The top of the page, and its sections; `inner` are its networks by target."""
+    blocks = element(
+        "figure",
+        element(
+            "div",
+            Html(svg_of(drawings.linked, theme)),
+            class_="scroll picture",
+            tabindex="0",
+            role="group",
+            aria_label="The model: arrow keys go from block to block, Enter opens one",
+        ),
+        element(
+            "p",
+            text("Arrow keys go from block to block; Enter, or a click, opens what it is made of."),
+            class_="info",
+            aria_live="polite",
+        ),
+    )
+    sections = [
+        Section("model", "Blocks", blocks),
+        Section("parts", "Parts and costs", _parts(cost, theme)),
+        Section("made-of", "What blocks are made of", _details(drawings, inner, theme)),
+        Section("source", "Source", source),
+    ]
+    return head(name, target, doc, _figures(cost)), sections
+
+
+def _figures(cost: ModelCost) -> list[tuple[str, str]]:
+    sizes = ", ".join(
+        f"batch {size:,}" if name == DOTS else f"{name} = {size:,}"
+        for name, size in cost.sizes.items()
+    )
+    return [
+        ("stored numbers", f"{cost.parameters:,}"),
+        (f"time, {sizes}" if sizes else "time", wording.seconds_text(cost.seconds)),
+        ("FLOPs", wording.count_text(cost.flops)),
+        ("peak memory", wording.bytes_text(cost.peak_bytes)),
+    ]
+
+
+# ── parts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _parts(cost: ModelCost, theme: Theme) -> Html:
+    """Tree maps of the parts by parameters, FLOPs and time, and their table."""
+    kinds = (("parameters", "numbers stored"), ("FLOPs", "FLOPs"), ("time", "predicted time"))
+    maps = [
+        element(
+            "figure",
+            Html(chart_svg(_map(cost, kind, words), theme)),
+            data_map=kind,
+            hidden=place > 0,
+        )
+        for place, (kind, words) in enumerate(kinds)
+    ]
+    options = [element("option", text(words), value=kind) for kind, words in kinds]
+    rows = list(_rows(cost.root, cost, "", 0))
+    shown = rows[:MOST_ROWS]
+    caption = f"A row a part; {wording.MODE_TEXT[cost.mode]}."
+    if len(rows) > len(shown):
+        caption += f" The first {len(shown)} of {len(rows):,}."
+    columns = ("part", "is", "parameters", "FLOPs", "time", "peak", "share")
+    uncounted = EMPTY
+    if cost.uncounted:
+        words = f"Not counted: {', '.join(cost.uncounted)}, which Python has."
+        uncounted = element("p", text(words), class_="note")
+    return joined(
+        [
+            element(
+                "div",
+                element(
+                    "div",
+                    element("label", text("Areas by "), element("select", *options)),
+                    class_="controls",
+                ),
+                *maps,
+                class_="parts",
+            ),
+            batch_figure(cost, theme),
+            uncounted,
+            table(columns, shown, texts=2, caption=caption),
+        ]
+    )
+
+
+_TEXT = {
+    "parameters": wording.count_text,
+    "FLOPs": wording.count_text,
+    "time": wording.seconds_text,
+}
+
+
+def _map(cost: ModelCost, kind: str, words: str) -> TreeMap:
+    title = f"{cost.name.partition('(')[0]} by {words}"
+    return TreeMap(title, _tile(cost.root, kind, cost), _TEXT[kind])
+
+
+def _tile(part: PartCost, kind: str, cost: ModelCost) -> Tile:
+    """A part and its parts; what it takes beyond these is a tile of its own."""
+    inner = tuple(_tile(each, kind, cost) for each in part.parts)
+    return Tile(part.name, _weight(part, kind, cost), inner)
+
+
+def _weight(part: PartCost, kind: str, cost: ModelCost) -> float:
+    figures = part.training if cost.mode == "training" else part.inference
+    return {"parameters": part.parameters, "FLOPs": figures.flops, "time": figures.seconds}[kind]
+
+
+def _rows(part: PartCost, cost: ModelCost, path: str, depth: int) -> list[tuple[str, ...]]:
+    """A row a part, indented as deep as it lies."""
+    figures = part.training if cost.mode == "training" else part.inference
+    own = (
+        EM_SPACE * depth + (part.name if depth else cost.name.partition("(")[0]),
+        wording.shortened(part.callee if depth else "model", 48),
+        wording.count_text(part.parameters),
+        wording.count_text(figures.flops),
+        wording.seconds_text(figures.seconds),
+        wording.bytes_text(figures.peak_bytes),
+        wording.percent_text(part.share),
+    )
+    rows: list[tuple[str, ...]] = [
+        own if part.counted else (own[0], own[1], "not counted", "", "", "", "")
+    ]
+    for each in part.parts:
+        rows += _rows(each, cost, f"{path}{part.name}.", depth + 1)
+    return rows
+
+
+# ── what blocks are made of ─────────────────────────────────────────────────────────────────────
+
+
+def _details(drawings: Page, inner: Mapping[str, Inner], theme: Theme) -> Html:
+    """A part of the page for each network and model that blocks stand for."""
+    parts = []
+    for number, (place, target, scene) in enumerate(drawings.inner, 1):
+        if target in inner:
+            found = inner[target]
+            body = joined([contraction_part(found.architecture, found.cost, theme), found.bonds])
+        else:
+            body = element(
+                "div",
+                Html(svg_of(scene, theme, number=number)),
+                class_="scroll picture",
+                tabindex="0",
+                role="group",
+                aria_label=f"The blocks of {target}",
+            )
+        summary = element("summary", text(wording.shortened(target, 160)))
+        parts.append(element("details", summary, body, id=place))
+    return joined(parts) if parts else element("p", text("Layers of torch alone."))
