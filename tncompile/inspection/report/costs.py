@@ -19,7 +19,8 @@ from tncompile.inspection.report.markup import EMPTY, Html, element, joined, tab
 from tncompile.models.costs.report import ModelCost
 from tncompile.network.model import DOTS
 from tncompile.planning.report.candidates import CandidatePlan
-from tncompile.planning.report.cost import TOTALS, Cost
+from tncompile.planning.report.cost import Cost
+from tncompile.planning.report.cost_table import TOTALS
 from tncompile.planning.tolerances import CLEARLY
 from tncompile.simulation.modes import MODES
 

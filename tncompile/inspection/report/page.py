@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from textwrap import dedent
 
-from tncompile import __version__
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Palette, Theme
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, text
 
@@ -41,7 +41,7 @@ def page(title: str, head: Html, sections: list[Section], theme: Theme) -> str:
         )
         for each in sections
     ]
-    footer = element("footer", text(f"tncompile {__version__}"))
+    footer = element("footer", text("Made by tncompile."))
     nav = element("nav", *links, aria_label="Sections") if len(links) > 1 else EMPTY
     main = element("main", element("header", head, nav), *body, footer)
     return (
@@ -84,11 +84,17 @@ def _variables(theme: Theme) -> str:
     return f"{sheet(LIGHT)}@media(prefers-color-scheme:dark){{{sheet(DARK)}}}{font}"
 
 
+def _paragraph(written: str) -> Html:
+    """A paragraph of a docstring; what is indented, as drawings are, stays as it is."""
+    lines = written.strip("\n").split("\n")
+    if all(line.startswith("    ") for line in lines if line.strip()):
+        return element("pre", text(dedent(written.strip("\n"))), tabindex="0")
+    return element("p", text(" ".join(written.split())))
+
+
 def head(title: str, target: str, doc: str | None, figures: list[tuple[str, str]]) -> Html:
     """The top of a page: what it is about, and its most telling numbers."""
-    paragraphs = [
-        element("p", text(" ".join(part.split()))) for part in (doc or "").split("\n\n") if part
-    ]
+    paragraphs = [_paragraph(part) for part in (doc or "").split("\n\n") if part.strip()]
     numbers = [
         element("div", element("dt", text(name)), element("dd", text(value)))
         for name, value in figures
