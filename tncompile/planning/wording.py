@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tncompile.lowering.schedule import Schedule
+from tncompile.network.model import DOTS
 from tncompile.planning.paths.candidates import MATERIALIZE
 from tncompile.simulation.modes import Mode
 
@@ -29,6 +30,19 @@ def plan_text(names: tuple[str, ...], schedule: Schedule) -> str:
     telling = [name for name in names if not name.startswith("search")] or names
     name = MATERIALIZE if MATERIALIZE in names else telling[0]
     return ", ".join(filter(None, (name, schedule_text(schedule))))
+
+
+def sizes_text(sizes: Mapping[str, int]) -> str:
+    """The planned run-time sizes.
+
+    >>> sizes_text({"...": 64, "n": 8})
+    'at a batch of 64 (the product of the leading axes `...`), n = 8'
+    """
+    batch = "a batch of {:,} (the product of the leading axes `...`)"
+    parts = [
+        batch.format(size) if name == DOTS else f"{name} = {size:,}" for name, size in sizes.items()
+    ]
+    return f"at {', '.join(parts)}" if parts else ""
 
 
 def schedule_text(schedule: Schedule) -> str:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import tncompile.planning.wording as wording
-from tncompile.network.model import DOTS
 from tncompile.notebook import as_html
 from tncompile.planning.plan import Variant
 from tncompile.simulation.costs import CostStep, Figures
@@ -190,22 +189,9 @@ class Cost:
 
 def _title(cost: Cost) -> str:
     plan = wording.plan_text(cost.found_by, cost.chosen[cost.mode].schedule)
-    run = f"{wording.MODE_TEXT[cost.mode]} {_sizes(cost.sizes)}".rstrip()
+    run = f"{wording.MODE_TEXT[cost.mode]} {wording.sizes_text(cost.sizes)}".rstrip()
     at = textwrap.fill(run, wording.WIDTH)
     return f"{wording.shortened(cost.name)}\n{at}\nplan: {plan}\npredicted for {cost.machine}"
-
-
-def _sizes(sizes: Mapping[str, int]) -> str:
-    """The planned run-time sizes.
-
-    >>> _sizes({"...": 64, "n": 8})
-    'at a batch of 64 (the product of the leading axes `...`), n = 8'
-    """
-    batch = "a batch of {:,} (the product of the leading axes `...`)"
-    parts = [
-        batch.format(size) if name == DOTS else f"{name} = {size:,}" for name, size in sizes.items()
-    ]
-    return f"at {', '.join(parts)}" if parts else ""
 
 
 def _contraction(cost: Cost, width: int) -> str:
