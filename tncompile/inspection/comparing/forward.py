@@ -134,7 +134,7 @@ class _Matching:
     def _names(self) -> dict[Operation, str]:
         """What messages call each step."""
         return {
-            step: f"step {number}"
+            step: f"{step_text(step)} (step {number})"
             for steps in (self.one, self.other)
             for number, step in enumerate(steps, 1)
         }

@@ -27,7 +27,7 @@ Marked = TypeVar("Marked", Figure, StripBox, Wire)
 GAP = 18.0
 """Between the two frames."""
 
-NARROWEST_FRAME = 170.0
+NARROWEST_FRAME = 230.0
 CAPTION = 13.0
 
 MEANINGS: Mapping[Mark, str] = {
@@ -35,6 +35,8 @@ MEANINGS: Mapping[Mark, str] = {
     "first": "dashed outline: in A alone",
     "second": "dashed outline: in B alone",
 }
+NOTHING = "nothing is outlined: the structure is the same"
+ALL = "a network and a model: nothing is outlined"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,41 @@ class Pictured:
     second: Resolved
     networks: tuple[Network, Network]
 
+    @property
+    def alike(self) -> bool:
+        """Whether both are networks, or both models."""
+        return isinstance(self.first, ResolvedModel) == isinstance(self.second, ResolvedModel)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What stands above a drawing: its letter, the call, and a shorter one with what differs."""
+
+    name: str
+    target: str
+    short: str
+
+    def line(self, room: float) -> Line:
+        """As much of it as there is room for."""
+        start = Span(f"{self.name}  ", CAPTION, "bold")
+        text = Span(self.target, CAPTION)
+        if width_of((start, text)) > room:
+            text = Span(self.short, CAPTION)
+        while width_of((start, text)) > room and len(text.text) > 1:
+            text = Span(f"{text.text[:-2]}…", CAPTION)
+        return start, text
+
+
+def _captions(difference: Difference) -> tuple[Caption, Caption]:
+    """Those of A and B; short ones have the arguments that differ alone."""
+    found = []
+    for name, target, side in (("A", difference.first, 0), ("B", difference.second, 1)):
+        given = [(each.name, (each.before, each.after)[side]) for each in difference.arguments]
+        words = ", ".join(f"{key} = {value}" for key, value in given if value is not None)
+        start = target.partition("(")[0]
+        found.append(Caption(name, target, f"{start}(…, {words})" if words else target))
+    return found[0], found[1]
+
 
 @dataclass(frozen=True)
 class Outlined:
@@ -54,14 +91,18 @@ class Outlined:
     words: tuple[str, ...] = ()
 
 
+PLAIN = Outlined("")
+
+
 def difference_scene(difference: Difference, pictured: Pictured, page: int) -> Scene:
     """The scene of both, side by side where type can be read then on a page of so many px."""
     title = f"Difference of {difference.first} and {difference.second}"
-    captions = ("A", difference.first), ("B", difference.second)
+    captions = _captions(difference)
     made: Scene | None = None
+    alike = pictured.alike
     for width, beside in ((page, True), (page // 2, True), (page, False)):
         scenes = _scenes(difference, pictured, width)
-        made = _joined(title, scenes, captions, beside)
+        made = _joined(title, scenes, captions, beside, alike)
         least = min(scene.smallest_type() for scene in scenes)
         across = made.extent().width + 2 * signs.MARGIN[0]
         if least * min(1.0, page / across) >= LEAST_TYPE:
@@ -73,13 +114,12 @@ def difference_scene(difference: Difference, pictured: Pictured, page: int) -> S
 def _scenes(difference: Difference, pictured: Pictured, width: int) -> tuple[Scene, Scene]:
     """Both drawings with their outlines."""
     one, other = pictured.first, pictured.second
-    alike = isinstance(one, ResolvedModel) == isinstance(other, ResolvedModel)
     changes = difference.changes
     first, second = (
         _scene(block, network, width)
         for block, network in zip((one, other), pictured.networks, strict=True)
     )
-    if not alike:  # a network and a model: all of it differs
+    if not pictured.alike:
         return first, second
     if isinstance(one, ResolvedModel) and isinstance(other, ResolvedModel):
         steps = forward_difference(one, other)
@@ -188,32 +228,33 @@ def _marked(
     """A scene with outlines, and what differs in tooltips."""
     legs = legs or {}
     figures = [
-        _outlined(figure, _of_members(figure, marks) if figure.members else marks.get(figure.key))
+        _outlined(
+            figure, _of_members(figure, marks) if figure.members else marks.get(figure.key, PLAIN)
+        )
         for figure in scene.figures
     ]
     strips = [
-        _outlined(strip, marks.get("output" if strip.role == "output" else strip.key))
+        _outlined(strip, marks.get("output" if strip.role == "output" else strip.key, PLAIN))
         for strip in scene.strips
     ]
-    wires = [_outlined(wire, legs.get(wire.leg)) for wire in scene.wires]
+    wires = [_outlined(wire, legs.get(wire.leg, PLAIN)) for wire in scene.wires]
     return replace(scene, figures=figures, strips=strips, wires=wires)
 
 
-def _of_members(figure: Figure, marks: Mapping[str, Outlined]) -> Outlined | None:
+def _of_members(figure: Figure, marks: Mapping[str, Outlined]) -> Outlined:
     """The outline of a figure that stands for several tensors."""
     keys = (f"folded {key}" if f"folded {key}" in marks else key for key in figure.members)
     inside = [marks[key] for key in keys if key in marks]
     if not inside:
-        return None
+        return PLAIN
     kinds = {each.mark for each in inside}
     whole = len(inside) == len(figure.members) and len(kinds) == 1
     return Outlined(kinds.pop() if whole else "changed", (f"{len(inside):,} of them differ",))
 
 
-def _outlined(each: Marked, outlined: Outlined | None) -> Marked:
-    if outlined is None:
-        return each
-    return replace(each, mark=outlined.mark, title="; ".join([each.title, *outlined.words]))
+def _outlined(each: Marked, outlined: Outlined) -> Marked:
+    title = "; ".join([each.title, *outlined.words])
+    return replace(each, mark=outlined.mark, title=title)
 
 
 # ── both together ───────────────────────────────────────────────────────────────────────────────
@@ -222,8 +263,9 @@ def _outlined(each: Marked, outlined: Outlined | None) -> Marked:
 def _joined(
     title: str,
     scenes: tuple[Scene, Scene],
-    captions: tuple[tuple[str, str], tuple[str, str]],
+    captions: tuple[Caption, Caption],
     beside: bool,
+    alike: bool,
 ) -> Scene:
     """Two frames, beside each other or one above the other, and one legend for both."""
     sizes = [(scene.extent().width, scene.extent().height) for scene in scenes]
@@ -241,23 +283,16 @@ def _joined(
         scenes, captions, widths, heights, places, strict=True
     ):
         box = Box(x + width / 2, y + height / 2, width, height)
-        label = _caption(*caption, width - 2 * signs.FRAME)
-        text = f"{caption[0]}: {caption[1]}"
-        whole.figures.append(Figure(caption[0], "frame", box, label, text, inner=scene))
+        label = caption.line(width - 2 * signs.FRAME)
+        text = f"{caption.name}: {caption.target}"
+        whole.figures.append(Figure(caption.name, "frame", box, label, text, inner=scene))
     legend = [entry for scene in scenes for entry in scene.legend]
     marks = set(whole.marks())
     legend += [(mark, words) for mark, words in MEANINGS.items() if mark in marks]
+    if not marks:
+        legend.append(("", NOTHING if alike else ALL))
     whole.legend += dict.fromkeys(legend)
     return whole
-
-
-def _caption(name: str, target: str, room: float) -> Line:
-    """`A` and the call, cut where there is no room for all of it."""
-    start = Span(f"{name}  ", CAPTION, "bold")
-    text = Span(target, CAPTION)
-    while width_of((start, text)) > room and len(text.text) > 1:
-        text = Span(f"{text.text[:-2]}…", CAPTION)
-    return start, text
 
 
 def _description(scenes: tuple[Scene, Scene]) -> str:

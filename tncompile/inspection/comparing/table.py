@@ -49,8 +49,7 @@ def _no_difference(difference: Difference) -> str:
 
 
 def _uncosted(difference: Difference) -> str:
-    words = f"Costs are not compared, for {difference.uncosted}"
-    return f"{words}: give it, as sizes={{…}} or --size NAME=N."
+    return f"Costs are not compared: {difference.uncosted}; give `sizes`, or --size NAME=N."
 
 
 def _title(difference: Difference, width: int) -> str:

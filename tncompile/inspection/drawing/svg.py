@@ -25,7 +25,7 @@ from tncompile.inspection.drawing.theme import Theme, style
 HALO = 5.0
 """How much wider than a line what keeps it apart from those that it crosses is."""
 
-CASING = 5.0
+CASING = 4.0
 """How much wider than a line what marks it is."""
 
 LEGEND_ROW = 18.0
