@@ -44,8 +44,8 @@ def test_files_with_colons(folder: Path, capsys: Capture) -> None:
     for name in ("a:b.tn", "plain", "x.tn:y.tn"):
         (folder / name).write_text(MAP, encoding="utf-8")
         assert run(["diff", name, "map.tn", "--exit-code"]) == 0
-    assert run(["diff", "plain:Map(o = 5)", "map.tn"]) == 0
-    assert "A     plain: Map(o = 5)" in capsys.readouterr().out
+    assert run(["diff", "plain:Map(o = 5)", "map.tn:Map"]) == 0
+    assert "A     Map(o = 5)\nB     Map\n" in capsys.readouterr().out
 
 
 def test_pictures(folder: Path, capsys: Capture) -> None:

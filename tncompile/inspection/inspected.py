@@ -88,7 +88,7 @@ class Inspected:
         >>> [(each.name, each.before, each.after) for each in found.changes][0]
         ('b[0]', '4', '2')
         >>> found.figures[0].name, found.figures[0].ratio
-        ('parameters', 0.5625)
+        ('parameters', 0.5555555555555556)
         """
         from tncompile.inspection.comparing.compare import compared
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from xml.etree import ElementTree
 
 import pytest
@@ -15,11 +16,27 @@ PAIRS = (
     ("linear", "MPO(ins = [4, 8], outs = [8, 4])", "MPO(ins = [4, 8], outs = [8, 4], ranks = 8)"),
     ("linear", "MPO(ins = [4, 8, 2], outs = [8, 4, 2])", "TensorRing(ins = [4, 8], outs = [8, 4])"),
     ("linear", "LowRank(32, 32)", "Tucker(ins = [8, 8, 8], outs = [8, 8, 8])"),
-    ("classifier", "MERAClassifier(sites = 8)", "TreeClassifier(sites = 16)"),
-    ("classifier", "MPSClassifier(sites = 24)", "MPSClassifier(sites = 24, rank = 4)"),
+    ("classifier", "MERAClassifier(sites = 4)", "TreeClassifier(sites = 5)"),
     ("transformer", "FeedForward", "FeedForward(dense = false, gated = true)"),
     ("linear", "LowRank(8, 8)", "Interpolative(8, 8, rank = 4)"),
 )
+
+
+CHAIN = """network Chain(n: int = 12) {
+  index p[k in 0..n] = 3
+  bond b[k in 0..n - 1] = 2
+  input x(..., k in 0..n, p[k])
+  tensor G[k in 0..n](b[k - 1]?, p[k], b[k]?) INIT
+  output y(...)
+}"""
+
+
+@cache
+def chains() -> tuple[tncompile.Architecture, tncompile.Architecture]:
+    """Two long chains that start otherwise."""
+    texts = (CHAIN.replace("INIT", init) for init in ("", "init ones"))
+    one, other = (tncompile.loads(text).instantiate() for text in texts)
+    return one, other
 
 
 def wrong(scene: Scene) -> list[str]:
@@ -43,9 +60,15 @@ def outlined(scene: Scene) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("file", "one", "other"), PAIRS)
-def test_nothing_is_on_anything(file: str, one: str, other: str) -> None:
-    found = architecture(file, one).diff(architecture(file, other), search="fast")
+def pairs() -> list[tuple[tncompile.Architecture, tncompile.Architecture]]:
+    found = [(architecture(file, one), architecture(file, other)) for file, one, other in PAIRS]
+    return [*found, chains()]
+
+
+@pytest.mark.parametrize("place", range(len(PAIRS) + 1))
+def test_nothing_is_on_anything(place: int) -> None:
+    one, other = pairs()[place]
+    found = one.diff(other, search="fast")
     for width in (300, 600, 1600):
         drawing = found.draw(width=width)
         assert wrong(drawing.scene) == []
@@ -93,16 +116,7 @@ def test_only_pictures_with_outlines_have_their_rules() -> None:
 
 
 def test_a_folded_tensor_that_differs_outlines_what_stands_for_it() -> None:
-    text = """network Chain(n: int = 20) {
-  index p[k in 0..n] = 3
-  bond b[k in 0..n - 1] = 2
-  input x(..., k in 0..n, p[k])
-  tensor G[k in 0..n](b[k - 1]?, p[k], b[k]?) INIT
-  output y(...)
-}"""
-    one, other = (
-        tncompile.loads(text.replace("INIT", init)).instantiate() for init in ("", "init ones")
-    )
+    one, other = chains()
     scene = one.diff(other, search="fast").draw().scene
     for inner in frames(scene):
         folds = [figure for figure in inner.figures if figure.members]
@@ -160,10 +174,10 @@ def test_wrong_options(options: dict[str, object], words: str) -> None:
 
 
 def test_wide_pictures_are_one_above_the_other() -> None:
-    one, other = (architecture("classifier", target) for target in PAIRS[4][1:])
+    one, other = chains()
     found = one.diff(other, search="fast")
     (a, b), (c, d) = (
-        [figure.box for figure in found.draw(width=width).scene.figures] for width in (600, 3000)
+        [figure.box for figure in found.draw(width=width).scene.figures] for width in (300, 3000)
     )
     assert a.bottom < b.top
     assert a.x == b.x

@@ -33,9 +33,18 @@ class Difference:
     uncosted       why costs are missing; empty where they are not
     mode           the one whose plans the table shows
 
-    >>> found = arch.diff(spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=2), search="fast")
-    >>> found.equal, [f"{each.kind} {each.name}: {each.aspect}" for each in found.changes]
-    (False, ['bond b[0]: size', 'tensor G[0]: shape', 'tensor G[1]: shape'])
+    >>> import tncompile
+    >>> spec = tncompile.load("std/linear.tn")
+    >>> one, other = (spec.instantiate(f"LowRank(8, 6, rank = {n})") for n in (2, 3))
+    >>> found = one.diff(other, search="fast")
+    >>> found.equal, found.same_interface, found.figures[0].ratio
+    (False, True, 1.411764705882353)
+    >>> [f"{each.kind} {each.name}: {each.aspect}" for each in found.changes]
+    ['bond r: size', 'tensor A: shape', 'tensor B: shape']
+    >>> one.diff(one, search="fast")
+    No difference: the structure, the parameters and the costs are the same.
+    >>> found.draw().svg.startswith("<svg")
+    True
     """
 
     first: str
@@ -53,28 +62,16 @@ class Difference:
 
     @property
     def equal(self) -> bool:
-        """Whether structure and figures are the same, whatever the blocks and arguments are called.
-
-        >>> arch.diff(arch, search="fast").equal
-        True
-        """
+        """Whether structure and figures are the same, whatever blocks are called."""
         return not self.changes and all(each.before == each.after for each in self.figures)
 
     @property
     def same_interface(self) -> bool:
-        """Whether both take and give the same, by name and shape.
-
-        >>> arch.diff(spec.instantiate("LowRank(32, 32)"), search="fast").same_interface
-        True
-        """
+        """Whether both take and give the same, by name and shape."""
         return self.interfaces[0] == self.interfaces[1]
 
     def to_dict(self) -> dict[str, object]:
-        """All of it, ready for JSON: figures with their ratio, second over first.
-
-        >>> arch.diff(arch, search="fast").to_dict()["changes"]
-        []
-        """
+        """All of it, ready for JSON: figures with their ratio, second over first."""
         return {
             "first": self.first,
             "second": self.second,
@@ -91,11 +88,7 @@ class Difference:
         }
 
     def table(self, *, width: int = wording.WIDTH) -> str:
-        """The text of `width` columns, 100 at least: structure, then figures with their ratio.
-
-        >>> print(arch.diff(arch, search="fast").table(), end="")
-        No difference: the structure, the parameters and the costs are the same.
-        """
+        """The text of `width` columns, 100 at least: structure, then figures with their ratio."""
         from tncompile.inspection.comparing.table import table_of
 
         return table_of(self, max(wording.WIDTH, width))
@@ -104,9 +97,6 @@ class Difference:
         """Both beside each other, what differs outlined; on top of each other where they are wide.
 
         `theme` and `width` are those of `Architecture.draw`, and raise what it does.
-
-        >>> arch.diff(spec.instantiate("LowRank(32, 32)"), search="fast").draw()
-        Drawing(Difference of MPO(ins = [4, 8], outs = [8, 4], ranks = [4]) and LowRank(32, 32))
         """
         from tncompile.inspection.comparing.picture import difference_scene
 
