@@ -93,3 +93,8 @@ def test_standard_input() -> None:
     done = process(["diff", "-", "std/linear.tn:LowRank(4, 3)", "--search", "fast"], MAP)
     assert done.returncode == 0, done.stderr
     assert "both  x (..., 4) → (..., 3)" in done.stdout
+
+
+def test_one_call_is_not_warned_of_twice(folder: Path, capsys: Capture) -> None:
+    assert run(["diff", "warned.tn", "warned.tn"]) == 0
+    assert capsys.readouterr().err.count("`spare` is never used") == 1

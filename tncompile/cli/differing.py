@@ -75,7 +75,9 @@ def diff(arguments: Namespace) -> int:
     if one == other == reading.STANDARD_INPUT:
         raise UsageError("A and B are both standard input, which is read once: name a file")
     first = _architecture(one, target, arguments.root)
-    second = _architecture(other, twin or target, arguments.root)
+    second = first  # of one call, which is not warned of twice
+    if (other, twin or target) != (one, target):
+        second = _architecture(other, twin or target, arguments.root)
     options: SearchOptions = {
         "sizes": dict(arguments.size),
         "search": arguments.search,

@@ -143,6 +143,17 @@ def test_parts_inside_of_parts_are_told_once_for_a_family() -> None:
     assert up.parameters[0] == 32 * 128 + 128
 
 
+def test_parts_in_which_the_same_differs_are_told_together() -> None:
+    one, other = (
+        architecture("attention", f"CausalAttention(16, 2, dense = false, rank = {rank})")
+        for rank in (2, 3)
+    )
+    found = one.diff(other, sizes={"t": 4}, search="fast")
+    names = [change.name for change in found.changes]
+    assert {"q", "k", "v"} <= {*names}
+    assert "part q, k, v" in found.table()
+
+
 def test_equal_files_are_equal() -> None:
     for file, target in (("resnet", "ResNet"), ("recurrent", "LSTMLayers(8, 16)")):
         one, other = (tncompile.load(f"std/{file}.tn").instantiate(target) for _ in range(2))

@@ -62,7 +62,20 @@ def together(changes: Iterable[Change]) -> list[Change]:
         if len(places) > 1:
             first = _named(_relative(first), [listed[place].name for place in places])
         found[places[0]] = first
-    return [found[place] for place in sorted(found)]
+    return _alike_inside([found[place] for place in sorted(found)])
+
+
+def _alike_inside(changes: Iterable[Change]) -> list[Change]:
+    """Parts of several names in which the same differs as one: `q, k, v`."""
+    found: dict[tuple[object, ...], Change] = {}
+    for place, change in enumerate(changes):
+        key: tuple[object, ...] = (place,)
+        if change.inner:
+            key = change.before, change.after, change.parameters, change.inner
+        if key in found:
+            change = replace(change, name=f"{found[key].name}, {change.name}")
+        found[key] = change
+    return list(found.values())
 
 
 def _key(change: Change, words: Change) -> tuple[object, ...]:
