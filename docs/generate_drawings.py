@@ -35,9 +35,13 @@ TARGETS = {
         "embedding",
         "TTEmbedding(rows = [32, 32, 30], columns = [8, 8, 12], words = 30522)",
     ),
+    "diff": ("linear", "MPO(ins = [4, 8, 2], outs = [8, 4, 2])"),
     "feed_forward": ("transformer", "FeedForward(dense = false)"),
 }
 """The file of the library and the call, by the name of the picture."""
+
+AGAINST = {"diff": "TensorRing(ins = [4, 8, 4], outs = [8, 4, 2])"}
+"""What a block is compared with, and drawn beside."""
 
 DEPTH = {"feed_forward": 1}
 
@@ -45,7 +49,11 @@ DEPTH = {"feed_forward": 1}
 def drawing(name: str) -> str:
     """The text of a picture."""
     file, target = TARGETS[name]
-    made = tncompile.load(f"std/{file}.tn").instantiate(target)
+    spec = tncompile.load(f"std/{file}.tn")
+    made = spec.instantiate(target)
+    if name in AGAINST:
+        other = spec.instantiate(AGAINST[name])
+        return made.diff(other, search="fast").draw().svg + "\n"
     return made.draw(depth=DEPTH.get(name, 0)).svg + "\n"
 
 

@@ -31,6 +31,7 @@ SCRIPTS = (
     "README.md",
     "docs/bonds.md",
     "docs/cost.md",
+    "docs/diff.md",
     "docs/emitted.md",
     "docs/python.md",
     "docs/tutorial.md",
@@ -136,6 +137,14 @@ def test_source_in_the_pages_is_what_is_emitted(request: pytest.FixtureRequest) 
 def test_cost_table_is_what_is_printed(request: pytest.FixtureRequest) -> None:
     table = readme_architecture().cost(batch=64).table()
     hold("docs/cost.md", "text", table, request.config.getoption("--update-golden"))
+
+
+def test_difference_is_what_is_printed(request: pytest.FixtureRequest) -> None:
+    command = next(line for line in blocks("docs/diff.md", "sh")[0].splitlines())
+    _, _, *calls = (argument.partition(":")[2] for argument in shlex.split(command))
+    one, other = map(tncompile.load("std/linear.tn").instantiate, calls)
+    table = one.diff(other).table()
+    hold("docs/diff.md", "text", table, request.config.getoption("--update-golden"))
 
 
 def test_times_in_the_readme_are_those_of_the_benchmarks() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("check", "compile", "cost", "fmt", "explain", "blocks", "show", "bonds")
+COMMANDS = ("check", "compile", "cost", "fmt", "explain", "blocks", "show", "bonds", "diff")
 
 MAP = """network Map(d: int = 4, o: int = 3) {
   index i = d, j = o

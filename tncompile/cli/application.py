@@ -16,6 +16,7 @@ from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
 from tncompile.cli.comparing import compare
 from tncompile.cli.compiling import compile, cost
+from tncompile.cli.differing import diff
 from tncompile.cli.drawing import show_drawing
 from tncompile.cli.measuring import calibrate, explain_slow, tune
 from tncompile.cli.reporting import report as write_report
@@ -29,7 +30,7 @@ COMMANDS = {
     each.name: each
     for each in (
         *(check, compile, cost, tune, explain_slow, tensorize, compare),
-        *(show_drawing, bonds, write_report, fmt, explain, blocks, calibrate),
+        *(show_drawing, bonds, diff, write_report, fmt, explain, blocks, calibrate),
     )
 }
 

@@ -26,6 +26,26 @@ def _depth(text: str) -> int:
     return int(text)
 
 
+def picture_format(output: str) -> str:
+    """How the name of a picture ends. Raises `UsageError` for a name that is none."""
+    suffix = Path(output).suffix.lower()
+    if suffix not in FORMATS:
+        ends = ", ".join(FORMATS[:-1])
+        raise UsageError(f"-o takes a name that ends in {ends} or {FORMATS[-1]}, not {output}")
+    return suffix
+
+
+THEME = option(
+    "--theme THEME",
+    "light, dark, or auto, which follows the reader's system (auto; a PNG is light)",
+    choices=THEMES,
+    default="auto",
+)
+WIDTH = option(
+    "--width PX", "the width of the page that the type can be read on (600)", _width, default=600
+)
+
+
 @command(
     "show",
     "Draw a network: tensors are boxes, indices are lines, as wide as they are large; or a model.",
@@ -41,19 +61,9 @@ def _depth(text: str) -> int:
         opt.FILE,
         opt.TARGET,
         option("-o --output OUT", "the file to write (stdout)", default=reading.STANDARD_INPUT),
-        option(
-            "--theme THEME",
-            "light, dark, or auto, which follows the reader's system (auto; a PNG is light)",
-            choices=THEMES,
-            default="auto",
-        ),
+        THEME,
         option("--all", "fold nothing, whatever its size"),
-        option(
-            "--width PX",
-            "the width of the page that the type can be read on (600)",
-            _width,
-            default=600,
-        ),
+        WIDTH,
         option(
             "--depth N",
             "how often parts of a model are unfolded to what they are made of (0); in a page of"
@@ -73,10 +83,7 @@ def _depth(text: str) -> int:
 def show_drawing(arguments: Namespace) -> None:
     """Draw the TARGET."""
     output = arguments.output
-    suffix = ".svg" if output == reading.STANDARD_INPUT else Path(output).suffix.lower()
-    if suffix not in FORMATS:
-        ends = ", ".join(FORMATS[:-1])
-        raise UsageError(f"-o takes a name that ends in {ends} or {FORMATS[-1]}, not {output}")
+    suffix = ".svg" if output == reading.STANDARD_INPUT else picture_format(output)
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target)
     if arguments.contraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from tncompile.inspection.drawing.drawing import MOST_DEEP, NARROWEST, THEMES, WIDEST, Drawing
+from tncompile.inspection.drawing.drawing import MOST_DEEP, THEMES, Drawing, require_page
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.language.diagnostics.spelling import one_of
 
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from tncompile.architecture import Architecture
     from tncompile.inspection.bonds.bonds import Bonds
     from tncompile.inspection.bonds.truncating import Truncated
+    from tncompile.inspection.comparing.difference import Difference
     from tncompile.inspection.report.report import Report
     from tncompile.inspection.varying import Value, Variation
     from tncompile.network.model import TensorNetwork
@@ -68,11 +70,7 @@ class Inspected:
         >>> arch.draw(theme="light").svg.count('class="tensor"')
         4
         """
-        one_of("the theme", theme, THEMES)
-        if isinstance(width, bool) or not isinstance(width, int):
-            raise TypeError(f"width is a number of px, not {width!r}")
-        if not NARROWEST <= width <= WIDEST:
-            raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
+        require_page(theme, width)
         if isinstance(depth, bool) or not isinstance(depth, int):
             raise TypeError(f"depth is a number, not {depth!r}")
         if not 0 <= depth <= MOST_DEEP:
@@ -205,6 +203,39 @@ class Inspected:
 
         given = {"batch": batch, "progress": progress, **options}
         return varied(self, name, tuple(values), given)  # type: ignore[arg-type]
+
+    def diff(
+        self,
+        other: Architecture,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> Difference:
+        """How another architecture differs from this one: structure, parameters, costs.
+
+        Tensors, indices and parts are compared by name, and what `forward` computes. Keywords are
+        those of `cost`; `sizes` are given to the one that knows them. Costs are left out, which the
+        result says, where a run-time size is neither given nor usual. With `training` the plans
+        that are shown are those of a training step. A network and a model are compared in what they
+        take, give, store and cost. Raises TypeError for what is no architecture, ValueError for a
+        size that neither knows, and what `cost` raises.
+
+        >>> other = spec.instantiate("MPO", ins=[4, 8], outs=[8, 4], ranks=2)
+        >>> found = arch.diff(other, batch=64, search="fast")
+        >>> [(each.name, each.before, each.after) for each in found.changes][0]
+        ('b[0]', '4', '2')
+        >>> found.figures[0].name, found.figures[0].ratio
+        ('parameters', 0.5555555555555556)
+        """
+        from tncompile.inspection.comparing.compare import compared
+
+        if not isinstance(other, Inspected):
+            raise TypeError(
+                f"an architecture is compared with one, not with a {type(other).__name__}"
+            )
+        return compared(self, other, batch, training, progress, options)  # type: ignore[arg-type]
 
     def bonds(
         self,

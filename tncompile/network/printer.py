@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tncompile.network.model import Input, Output, Parameter, Tensor, TensorNetwork
+from tncompile.network.model import Axis, Output, Parameter, Tensor, TensorNetwork
 from tncompile.network.windows import Window
 
 
@@ -14,10 +14,10 @@ def describe_network(network: TensorNetwork) -> str:
     tables: tuple[tuple[str, Iterable[tuple[str, ...]]], ...] = (
         ("indices", _indices(network)),
         ("windows", map(_window, network.windows)),
-        ("inputs", ((each.written, _lengths(each)) for each in network.inputs)),
+        ("inputs", ((each.written, lengths_text(each.axes)) for each in network.inputs)),
         ("parameters", map(_parameter, network.parameters)),
-        ("tensors", ((t.name, _legs(t.axes), _source(t)) for t in network.tensors)),
-        ("biases", ((bias.parameter, _legs(bias.axes)) for bias in network.biases)),
+        ("tensors", ((t.name, legs_text(t.axes), _source(t)) for t in network.tensors)),
+        ("biases", ((bias.parameter, legs_text(bias.axes)) for bias in network.biases)),
         ("output", [(network.output.written,)]),
     )
     for heading, cells in tables:
@@ -53,11 +53,11 @@ def _window(window: Window) -> tuple[str, ...]:
     return window.name, f"conv({numbers}, {rest})", "transposed" if window.transposed else ""
 
 
-def _lengths(declared: Input) -> str:
-    """What `forward` expects along each axis: `[..., 12]`, or the range of the ids."""
+def lengths_text(axes: Iterable[Axis]) -> str:
+    """What `forward` sees along each axis: `[..., 12]`, or the range of the ids."""
     lengths: list[str] = []
     ids = ""
-    for axis in declared.axes:
+    for axis in axes:
         if axis.kind == "onehot":
             ids = f" of ids below {axis.length}"
         else:  # `...` is the name of its index
@@ -77,6 +77,6 @@ def _source(tensor: Tensor) -> str:
     return f"{tensor.role} {tensor.source}" + (" conjugated" if tensor.conjugate else "")
 
 
-def _legs(axes: tuple[tuple[str, ...], ...]) -> str:
+def legs_text(axes: tuple[tuple[str, ...], ...]) -> str:
     """`i, (a b)`: groups in parentheses."""
     return ", ".join(axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in axes)

@@ -44,6 +44,15 @@ MOST_DEEP = 4
 _shown = count(1)
 
 
+def require_page(theme: str, width: int) -> None:
+    """ValueError for another theme, and for a page that is narrower or wider; TypeError."""
+    one_of("the theme", theme, THEMES)
+    if isinstance(width, bool) or not isinstance(width, int):
+        raise TypeError(f"width is a number of px, not {width!r}")
+    if not NARROWEST <= width <= WIDEST:
+        raise ValueError(f"width is from {NARROWEST} to {WIDEST:,} px, not {width:,}")
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A picture: `svg`, `html()`, `png()`, `save(path)`; notebooks show it by itself.

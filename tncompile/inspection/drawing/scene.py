@@ -73,10 +73,13 @@ Shape = Literal[
     "input", "rung", "bar",
 ]  # fmt: skip
 
+Mark = Literal["", "changed", "first", "second"]
+"""What two pictures beside each other outline: what differs in both, what one of them has alone."""
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A node: its shape, its label, how it is filled."""
+    """A node: its shape, its label, how it is filled; `members` are the nodes folded into it."""
 
     key: str
     shape: Shape
@@ -88,6 +91,8 @@ class Figure:
     note: Line = ()  # a second line
     inner: Scene | None = None  # what a frame holds
     link: str = ""  # a place of the page that it leads to
+    members: tuple[str, ...] = ()
+    mark: Mark = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class StripBox:
     cells: tuple[CellBox, ...]
     name: Line
     title: str
+    mark: Mark = ""
 
 
 Segment = tuple[Point, ...]
@@ -130,6 +136,7 @@ class Wire:
     leg: str = ""
     joins: tuple[str, ...] = ()
     title: str = ""
+    mark: Mark = ""
 
     def points(self, step: float = 4.0) -> list[Point]:
         """Points along it, at most so far from each other."""
@@ -205,6 +212,15 @@ class Scene:
     disks: list[Disk] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)  # a sign and what it says
+
+    def marks(self) -> list[Mark]:
+        """One for each thing that is outlined, in what frames hold, too."""
+        found = [figure.mark for figure in self.figures]
+        found += [strip.mark for strip in self.strips]
+        found += [wire.mark for wire in self.wires]
+        inner = (figure.inner for figure in self.figures if figure.inner is not None)
+        found += [mark for scene in inner for mark in scene.marks()]
+        return [mark for mark in found if mark]
 
     def boxes(self) -> Iterator[tuple[str, Box]]:
         """All that no line and no label may cross, but those that end there."""

@@ -14,6 +14,7 @@ from tncompile.inspection.drawing.scene import (
     Disk,
     Figure,
     Label,
+    Mark,
     Scene,
     StripBox,
     Wire,
@@ -23,6 +24,9 @@ from tncompile.inspection.drawing.theme import Theme, style
 
 HALO = 5.0
 """How much wider than a line what keeps it apart from those that it crosses is."""
+
+CASING = 4.0
+"""How much wider than a line what marks it is."""
 
 LEGEND_ROW = 18.0
 
@@ -59,7 +63,7 @@ class _Writing:
             f'role="img" aria-labelledby="{own}t {own}d" style="max-width:100%;height:auto">'
             f'<title id="{own}t">{escape(scene.title)}</title>'
             f'<desc id="{own}d">{escape(scene.description)}</desc>'
-            f"<style>{style('#' + own, self.theme)}</style>"
+            f"<style>{style('#' + own, self.theme, marks=bool(scene.marks()))}</style>"
             f'<rect class="bg" x="{left}" y="{top}" width="{width}" height="{height}"/>'
         )
         yield from self.body()
@@ -93,6 +97,10 @@ class _Writing:
                 if wire.kind not in ("batch", "plain"):
                     yield f'<path class="h" d="{path}" stroke-width="{wire.width + HALO:.1f}"/>'
             for path, wire in paths:
+                if wire.mark:
+                    wide = wire.width + CASING
+                    yield f'<path class="w-{wire.mark}" d="{path}" stroke-width="{wide:.1f}"/>'
+            for path, wire in paths:
                 yield self._line(path, wire)
             if wires[0].title:
                 yield f"<title>{escape(wires[0].title)}</title>"
@@ -120,7 +128,7 @@ class _Writing:
     def _strip(self, strip: StripBox) -> Iterator[str]:
         name, box = strip.role[0], strip.box
         yield f"<g{_data('strip', strip.key)}><title>{escape(strip.title)}</title>"
-        yield _rectangle(box, name, signs.STRIP_RADIUS)
+        yield _rectangle(box, _marked(name, strip.mark), signs.STRIP_RADIUS)
         for place, cell in enumerate(strip.cells):
             if cell.padded:
                 right, left = cell.box.right, cell.box.right - cell.padded
@@ -155,6 +163,7 @@ class _Writing:
         name = "n" if figure.shade is None else f"s{figure.shade % 6}"
         name = "f" if figure.frozen or figure.shape == "layer" else name
         name = "m" if figure.shape in ("model", "function", "frame") else name
+        name = _marked(name, figure.mark)
         if figure.shape == "plus":
             x, y = _n(box.x), _n(box.y)
             yield f'<circle class="bg e" cx="{x}" cy="{y}" r="7.5" stroke-width="1.5"/>'
@@ -174,7 +183,7 @@ class _Writing:
             path = f"M{_n(box.x)},{top}L{_n(box.right)},{bottom}H{_n(box.left)}Z"
             yield f'<path class="{name}" stroke-dasharray="3 3" d="{path}"/>'
         elif figure.shape == "more":
-            yield _rectangle(box, "bg", signs.NODE_RADIUS)
+            yield _rectangle(box, _marked("bg", figure.mark), signs.NODE_RADIUS)
         else:
             round_off = box.height / 2 if figure.shape == "function" else signs.NODE_RADIUS
             yield _rectangle(box, name, round_off)
@@ -276,8 +285,17 @@ LEGEND_SIGNS = {
     "subtree": '<path class="n" stroke-dasharray="3 3" d="M9,-7L18,6H0Z"/>',
     "window": '<path class="n" d="M5,-7H13L18,0L13,7H5L0,0Z"/>',
     "square": '<rect class="iq" x="3" y="-6" width="12" height="12"/>',
+    **{
+        mark: f'<rect class="n c-{mark}" x="0" y="-6" width="18" height="12" rx="4"/>'
+        for mark in ("changed", "first", "second")
+    },
 }
 """The signs of the legend, 18 px wide, about y = 0."""
+
+
+def _marked(name: str, mark: Mark) -> str:
+    """The classes of a shape, with that of its outline."""
+    return f"{name} c-{mark}" if mark else name
 
 
 def _span(span: Span, size: float, down: float) -> str:

@@ -99,11 +99,29 @@ def _rules(colors: Palette) -> list[tuple[str, str]]:
     ]
 
 
-def style(scope: str, theme: Theme) -> str:
-    """The rules of a theme for what is under a selector; `auto` follows the reader's system."""
+def _marks(colors: Palette) -> list[tuple[str, str]]:
+    """Outlines of what differs between two pictures: heavy, and dashed where one has it alone."""
+    first, second, both = colors.operands
+    kinds = ((both, "none", "changed"), (first, "7 3", "first"), (second, "7 3", "second"))
+    outline = "stroke:{};stroke-width:3.6;stroke-dasharray:{}"
+    return [
+        *((f".c-{name}", outline.format(color, dashes)) for color, dashes, name in kinds),
+        *(
+            (f".w-{name}", f"fill:none;stroke:{color};stroke-dasharray:{dashes}")
+            for color, dashes, name in kinds
+        ),
+    ]
+
+
+def style(scope: str, theme: Theme, *, marks: bool = False) -> str:
+    """The rules of a theme for what is under a selector; `auto` follows the reader's system.
+
+    With `marks`, those of outlines, too.
+    """
 
     def sheet(colors: Palette) -> str:
-        return "".join(f"{scope} {name}{{{rule}}}" for name, rule in _rules(colors))
+        rules = [*_rules(colors), *(_marks(colors) if marks else ())]
+        return "".join(f"{scope} {name}{{{rule}}}" for name, rule in rules)
 
     if theme == "dark":
         return sheet(DARK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tncompile.language.resolved import ResolvedNetwork
 from tncompile.language.typing.model import Extern, Layer, Part, ResolvedModel
@@ -20,42 +20,59 @@ WIDTHS = {"bool": 1, "int": 8, "float": 4, "complex": 8}
 """Bytes of an entry by kind, in a module of float32."""
 
 
-def own_tensors(part: Part) -> Iterator[tuple[str, int, int]]:
-    """Key, entries and bytes of each parameter of a part that is no other part's, and buffers."""
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor that a module stores: its key, entries, bytes, and whether it is trained."""
+
+    key: str
+    entries: int
+    bytes: int
+    frozen: bool
+
+
+def own_tensors(part: Part) -> Iterator[StoredTensor]:
+    """Each parameter of a part that is no other part's, and what it has frozen."""
     if not part.outer:
-        for key, entries, width in _tensors(part.callee):
-            if key not in part.tied:
-                yield key, entries, entries * width
+        for tensor in stored_tensors(part.callee):
+            if tensor.key not in part.tied:
+                yield replace(tensor, frozen=tensor.frozen or part.frozen)
 
 
-def _tensors(callee: object) -> Iterator[tuple[str, int, int]]:
+def stored_tensors(callee: object) -> Iterator[StoredTensor]:
+    """The tensors of a model, a network or a layer, each once; those of integers are left out."""
     match callee:
         case Layer(parameters=parameters):
             for key, shape in parameters.items():
-                yield key, math.prod(shape), 4
+                yield _tensor(key, shape, "float", False)
         case ResolvedNetwork(parameters=stored):
             for each in stored:
-                yield each.key, math.prod(each.shape), 8 if each.complex else 4
+                kind = "complex" if each.complex else "float"
+                yield _tensor(each.key, each.shape, kind, each.frozen)
         case ResolvedModel(parts=parts, tensors=tensors):
             for tensor in tensors:
                 if not tensor.integer:
-                    yield tensor.path, math.prod(tensor.shape), WIDTHS[tensor.kind]
+                    yield _tensor(tensor.path, tensor.shape, tensor.kind, tensor.frozen)
             seen: set[str] = set()
             for part in parts:
                 if part.path not in seen:  # a shared subscript: one part
                     seen.add(part.path)
-                    for key, entries, size in own_tensors(part):
-                        yield f"{part.path}.{key}", entries, size // max(1, entries)
+                    for own in own_tensors(part):
+                        yield replace(own, key=f"{part.path}.{own.key}")
+
+
+def _tensor(key: str, shape: tuple[int, ...], kind: str, frozen: bool) -> StoredTensor:
+    entries = math.prod(shape)
+    return StoredTensor(key, entries, entries * WIDTHS[kind], frozen)
 
 
 def parameter_count(callee: object) -> int:
     """The stored numbers of a model, a network or a layer, each once; integers are none."""
-    return sum(entries for _, entries, _ in _tensors(callee))
+    return sum(tensor.entries for tensor in stored_tensors(callee))
 
 
 def stored_bytes(model: ResolvedModel) -> int:
     """The bytes of parameters, integers, buffers of layers and constants."""
-    total = sum(entries * width for _, entries, width in _tensors(model))
+    total = sum(tensor.bytes for tensor in stored_tensors(model))
     total += sum(WIDTHS["int"] * math.prod(each.shape) for each in model.tensors if each.integer)
     seen: set[str] = set()
     for part in model.parts:
@@ -66,7 +83,7 @@ def stored_bytes(model: ResolvedModel) -> int:
             total += sum(4 * math.prod(shape) for shape in part.callee.buffers.values())
         elif isinstance(part.callee, ResolvedModel):
             total += stored_bytes(part.callee) - sum(
-                entries * width for _, entries, width in _tensors(part.callee)
+                tensor.bytes for tensor in stored_tensors(part.callee)
             )
     return total + _constant_bytes(model)
 
@@ -133,7 +150,9 @@ class Tree:
             callee=_callee(part),
             kind=_kind(part),
             calls=calls,
-            parameters=self._count(part, lambda: sum(n for _, n, _ in own_tensors(part))),
+            parameters=self._count(
+                part, lambda: sum(tensor.entries for tensor in own_tensors(part))
+            ),
             inference=_part_figures(forward, inference.run.peak),
             training=_part_figures(both, step.peak),
             saved_bytes=times * step.saved,

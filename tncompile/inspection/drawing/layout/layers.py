@@ -120,7 +120,7 @@ def _figure(scheme: Scheme, routing: Routing, item: Item) -> Figure:
     box = Box(item.x, routing.y[item.row], item.width, routing.tallness(item))
     return Figure(
         node.key, node.sign, box, label, node.title, node.shade, node.frozen, node.note,
-        node.inner, node.link,
+        node.inner, node.link, node.members,
     )  # fmt: skip
 
 

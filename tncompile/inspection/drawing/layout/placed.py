@@ -89,7 +89,16 @@ class _Placing:
         for key, node in subject.nodes.items():
             label = node.label if self.density.names else node.small
             scene.figures.append(
-                Figure(key, node.sign, self.box[key], label, node.title, node.shade, node.frozen)
+                Figure(
+                    key,
+                    node.sign,
+                    self.box[key],
+                    label,
+                    node.title,
+                    node.shade,
+                    node.frozen,
+                    members=node.members,
+                )
             )
         dotted: list[tuple[Leg, list[str]]] = []
         twins: defaultdict[frozenset[str], list[Leg]] = defaultdict(list)

@@ -36,6 +36,7 @@ class Node:
     note: Line = ()  # a second line
     inner: Scene | None = None  # what a frame holds
     link: str = ""  # a place of the page that it leads to
+    members: tuple[str, ...] = ()  # nodes that are folded into it
 
     @property
     def height(self) -> float:

@@ -85,7 +85,10 @@ class _Folding:
         text = f"{count:,}"
         label = (Span(text, signs.SMALL),) if sign == "subtree" else (Span(GAP, 18),)
         title = f"{text} tensors: {keys[0]} to {keys[-1]}"
-        self.made[key] = Node(key, sign, family, place, label, (), title, count=count, small=label)
+        self.made[key] = Node(
+            key, sign, family, place, label, (), title, count=count, small=label,
+            members=tuple(keys),
+        )  # fmt: skip
         self.into |= dict.fromkeys(keys, key)
 
     def subject(self) -> Subject:
