@@ -35,6 +35,7 @@ TARGETS = {
         "embedding",
         "TTEmbedding(rows = [32, 32, 30], columns = [8, 8, 12], words = 30522)",
     ),
+    "contraction": ("classifier", "TreeClassifier(sites = 64)"),
     "diff": ("linear", "MPO(ins = [4, 8, 2], outs = [8, 4, 2])"),
     "feed_forward": ("transformer", "FeedForward(dense = false)"),
 }
@@ -54,6 +55,8 @@ def drawing(name: str) -> str:
     if name in AGAINST:
         other = spec.instantiate(AGAINST[name])
         return made.diff(other, search="fast").draw().svg + "\n"
+    if name == "contraction":
+        return made.draw_contraction(search="fast").svg + "\n"
     return made.draw(depth=DEPTH.get(name, 0)).svg + "\n"
 
 

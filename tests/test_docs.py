@@ -34,6 +34,7 @@ SCRIPTS = (
     "docs/diff.md",
     "docs/emitted.md",
     "docs/python.md",
+    "docs/report.md",
     "docs/tutorial.md",
 )
 """Pages whose blocks of Python are one script, which runs beside the `linear.tn` of the README."""
