@@ -174,11 +174,12 @@ def _traced(
 
     A size of 1 is a number here: no contraction runs over an index of size 1.
     """
-    variant, symbolic = cost.chosen[cost.mode], symbolic_network(network, sizes)
+    known = {index.name for index in network.indices if index.size is not None}
+    symbolic = symbolic_network(network, {k: size for k, size in sizes.items() if k in known})
+    run_time = {name: size for name, size in sizes.items() if name not in known}
+    variant = cost.chosen[cost.mode]
     how = variant.tree, variant.schedule
     program = lower(symbolic, *how, sizes=planned.sizes)
-    known = {index.name for index in network.indices if index.size is not None}
-    run_time = {name: size for name, size in sizes.items() if name not in known}
     return mode_cost(symbolic, *how, program, run_time, profile, cost.mode)
 
 

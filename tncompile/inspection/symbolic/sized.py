@@ -202,7 +202,10 @@ def _quotient(value: int, left: int, right: int) -> Quantity:
 
 
 def quantities_of(size: int) -> dict[str, Quantity]:
-    """The letters that a size is made of, by name, and those that these follow from."""
+    """The letters that a size is made of, by name, and those that these follow from.
+
+    Raises `TooLong`.
+    """
     found: dict[str, Quantity] = {}
     seen: set[int] = set()
     todo: list[object] = [size]
@@ -212,6 +215,7 @@ def quantities_of(size: int) -> dict[str, Quantity]:
             todo.extend(each)
         elif isinstance(each, Sized) and id(each) not in seen:
             seen.add(id(each))
+            terms_of(each)  # finds quotients that are letters
             if isinstance(each._made, Quantity):
                 found[each._made.name] = each._made
                 todo.extend(each._made.follows)
