@@ -33,6 +33,7 @@ ROOMS = (
     "tensorizing",
     "inspection/drawing",
     "inspection/bonds",
+    "inspection/symbolic",
     "inspection",
     "compiler",
     "instantiated",

@@ -114,6 +114,7 @@ def compile(arguments: Namespace) -> None:
     [
         "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
         "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",
+        "tncompile cost std/linear.tn 'Tucker(ins = [8, 8], outs = [8, 8])' --symbolic",
     ],
     [
         opt.FILE,
@@ -123,6 +124,11 @@ def compile(arguments: Namespace) -> None:
         option(
             "--training",
             "the contraction and the alternatives of a training step, not of a forward pass",
+        ),
+        option(
+            "--symbolic",
+            "multiply-adds, FLOPs and parameters as polynomials in the parameters of the block and "
+            "run-time sizes, of a network",
         ),
         option("--json", "print all figures as JSON, for tools"),
         *PLANNING,
@@ -143,7 +149,8 @@ def cost(arguments: Namespace) -> None:
         reading.plan_noted(
             architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
         )
-        figures = architecture.cost(arguments.batch, training=arguments.training, **options)
+        find = architecture.symbolic if arguments.symbolic else architecture.cost
+        figures = find(arguments.batch, training=arguments.training, **options)
     if arguments.json:
         import json
 

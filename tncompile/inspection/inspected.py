@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from tncompile.inspection.drawing.drawing import MOST_DEEP, NARROWEST, THEMES, WIDEST, Drawing
 from tncompile.inspection.drawing.theme import Theme
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
     from tncompile.inspection.bonds.bonds import Bonds
     from tncompile.inspection.bonds.truncating import Truncated
+    from tncompile.inspection.symbolic.cost import SymbolicCost
     from tncompile.network.model import TensorNetwork
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.planning.request import Minimize, SearchOptions
 
 
 class Inspected:
-    """What can be looked at: drawn, and its bonds looked into."""
+    """What can be looked at: drawn, its cost in letters, and its bonds."""
 
     if TYPE_CHECKING:
 
@@ -65,6 +68,35 @@ class Inspected:
 
     def _repr_svg_(self) -> str:
         return self.draw()._repr_svg_()
+
+    def symbolic(
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SymbolicCost:
+        """What the module costs as polynomials in the parameters of the block and run-time sizes.
+
+        Keywords, and what is raised, are those of `cost`; the polynomials are of a forward pass,
+        with `training` of a training step. Each is the sum of what the operations of the plan do,
+        so at these sizes it is the number of `cost`; at others it holds for the same order of
+        contraction, with the same tensors. A list that one number was given for is one letter. A
+        size that is no polynomial, such as `min(16, d)`, is a letter of its own and is listed.
+        Raises ValueError for a model.
+
+        >>> figures = arch.symbolic(batch=64, search="fast")
+        >>> figures.parameters
+        ins[0]·outs[0]·ranks + ins[1]·outs[1]·ranks + outs[0]·outs[1]
+        >>> figures.parameters.value, figures.parameters.at(ranks=8)
+        (288, 544)
+        """
+        from tncompile.inspection.symbolic.cost import symbolic_cost
+
+        given = batch, minimize, training, progress, options
+        return symbolic_cost(self, *given)  # type: ignore[arg-type]
 
     def bonds(
         self,

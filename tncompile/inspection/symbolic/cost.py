@@ -12,16 +12,19 @@ from tncompile.inspection.symbolic.network import run_time_letters, symbolic_net
 from tncompile.inspection.symbolic.polynomial import Polynomial, polynomial_of
 from tncompile.inspection.symbolic.sized import Quantity, TooLong, quantities_of
 from tncompile.inspection.symbolic.tables import cost_table
-from tncompile.language.resolved import ResolvedNetwork
 from tncompile.lowering import lower
+from tncompile.machine.registry import find_profile
 from tncompile.notebook import as_html
 from tncompile.simulation.costs import ModeCost, mode_cost
 from tncompile.simulation.modes import Mode
 
 if TYPE_CHECKING:
+    from tncompile.architecture import Architecture
     from tncompile.machine.profile import MachineProfile
     from tncompile.network.model import TensorNetwork
     from tncompile.planning import ContractionPlan, Cost
+    from tncompile.planning.paths.optimizers import Progress
+    from tncompile.planning.request import Minimize, SearchOptions
 
 
 @dataclass(frozen=True)
@@ -110,21 +113,28 @@ class SymbolicCost:
 
 
 def symbolic_cost(
-    resolved: ResolvedNetwork,
-    network: TensorNetwork,
-    planned: ContractionPlan,
-    cost: Cost,
-    profile: MachineProfile,
+    architecture: Architecture,
+    batch: int | None,
+    minimize: Minimize,
+    training: bool,
+    progress: Progress | None,
+    options: SearchOptions,
 ) -> SymbolicCost:
-    """The polynomials of a cost, which is that of a plan of the network."""
+    """What `Architecture.symbolic` returns."""
+    resolved, network = architecture._block, architecture.network
+    cost = architecture.cost(
+        batch, training=training, minimize=minimize, progress=progress, **options
+    )
+    planned = architecture.plan(batch, minimize, progress=progress, **options)
+    profile = find_profile(options.get("machine", "builtin"))
     letters = letters_of(resolved)
     taken = {letter.name for letter in letters.parameters} | {*resolved.values}
     taken |= {index.family for index in resolved.indices}
     run_time = run_time_letters(network, cost.sizes, letters, taken)
     sizes = {**letters.sizes, **run_time}
     order = {letter.name: letter for letter in letters.parameters}
-    for size in run_time.values():
-        order |= quantities_of(size)
+    for size in (*run_time.values(), *letters.sizes.values()):
+        order |= {k: q for k, q in reversed(quantities_of(size).items()) if k not in order}
     count = symbolic_network(network, letters.sizes).parameter_count
     parameters, _ = _polynomial(count, network.parameter_count, order, letters.fixed)
     if parameters is None:
@@ -134,9 +144,9 @@ def symbolic_cost(
     fixed = {**letters.fixed, **_ones(ones)}
     traced = _traced(network, {**sizes, **dict.fromkeys(ones, 1)}, planned, cost, profile)
     totals: dict[str, Polynomial | None] = {}
-    for name in ("multiply_adds", "flops"):
+    for name, held in (("multiply_adds", fixed), ("flops", fixed | _chunked(cost, run_time))):
         pair = getattr(traced.figures, name), getattr(cost.figures, name)
-        totals[name], reason = _polynomial(*pair, order, fixed)
+        totals[name], reason = _polynomial(*pair, order, held)
         if reason is not None:
             reasons[name] = reason
     steps: list[SymbolicStep] = []
@@ -203,6 +213,20 @@ def _ones(ones: Mapping[str, int]) -> dict[str, str]:
         letter: f"`{name}` is 1 here, so no contraction runs over it"
         for name, size in ones.items()
         for letter in quantities_of(size)
+    }
+
+
+def _chunked(cost: Cost, run_time: Mapping[str, int]) -> dict[str, str]:
+    """The letter of the batch, where gradients are added up chunk by chunk."""
+    rows = cost.chosen[cost.mode].schedule.chunk_rows
+    if not rows or cost.mode != "training":
+        return {}
+    words = f"the batch runs in chunks of {rows:,}, and their gradients are added up"
+    return {
+        name: words
+        for leg, size in run_time.items()
+        for name, letter in quantities_of(size).items()
+        if letter.kind == "run-time size" and leg in cost.sizes
     }
 
 

@@ -135,9 +135,7 @@ def _read_all(
     return sizes, reaches
 
 
-def _read(
-    reader: Reader, node: tree.Expression, frame: Mapping[str, int], name: str
-) -> Value:
+def _read(reader: Reader, node: tree.Expression, frame: Mapping[str, int], name: str) -> Value:
     """A value; a size that is too long when it is multiplied out is a letter of its own."""
     try:
         value = reader.read(node, frame)
@@ -146,7 +144,7 @@ def _read(
                 terms_of(size)
         return value
     except TooLong:
-        plain = evaluate(node, Scope({k: plain_value(v) for k, v in reader.values.items()} | frame))
+        plain = evaluate(node, Scope({k: plain_value(v) for k, v in reader.values.items()} | {**frame}))
     follows = tuple(Sized.of(k) for v in reader.values.values() for k in _letters(v))
     if isinstance(plain, tuple):
         items = enumerate(plain)

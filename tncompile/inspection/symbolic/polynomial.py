@@ -48,10 +48,10 @@ class Polynomial:
     `terms` are all of them, those of most factors first. `quantities` are the letters of the block
     by name, with the values at hand; `fixed` says why some values cannot be others.
 
-    >>> cost.parameters
-    ins[0]·ranks·outs[0] + ranks·ins[1]·outs[1] + outs[0]·outs[1]
-    >>> cost.parameters.at(ranks=8)
-    544
+    >>> r = Quantity("r", 4, "parameter", "r")
+    >>> square = Polynomial((Term(3, {"r": 2}),), {"r": r})
+    >>> square, square.value, square.at(r=10)
+    (3·r², 48, 300)
     """
 
     terms: tuple[Term, ...]
@@ -167,9 +167,7 @@ class Polynomial:
         return as_html(str(self))
 
 
-def polynomial_of(
-    size: int, order: Mapping[str, Quantity], fixed: Mapping[str, str]
-) -> Polynomial:
+def polynomial_of(size: int, order: Mapping[str, Quantity], fixed: Mapping[str, str]) -> Polynomial:
     """A size multiplied out; `order` has the letters that are known, in theirs.
 
     Raises `TooLong`.
@@ -200,6 +198,4 @@ def _shared(terms: tuple[Term, ...]) -> Term | None:
 
 def _less(term: Term, shared: Term) -> Term:
     left = {name: e - shared.powers.get(name, 0) for name, e in term.powers.items()}
-    return Term(
-        term.coefficient // shared.coefficient, {name: e for name, e in left.items() if e}
-    )
+    return Term(term.coefficient // shared.coefficient, {name: e for name, e in left.items() if e})

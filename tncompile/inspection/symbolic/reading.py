@@ -96,7 +96,9 @@ class Reader:
 
     def _joined(self, link: tree.Binary, value: Value, frame: Frame) -> Value:
         if link.operator in ("and", "or"):
-            return self.read(link.right, frame) if bool(value) is (link.operator == "and") else value
+            return (
+                self.read(link.right, frame) if bool(value) is (link.operator == "and") else value
+            )
         return self._operation(link, arithmetic.combine, (value, self.read(link.right, frame)))
 
     def _operation(
@@ -210,7 +212,11 @@ def _item_of(compute: Callable[..., Value], place: int) -> Callable[..., Value]:
 
 def _flat(value: object) -> Iterable[object]:
     """A value without the floats in it: the sizes that these follow from."""
-    return (part for each in value.follows for part in _flat(each)) if isinstance(value, Real) else (value,)
+    return (
+        (part for each in value.follows for part in _flat(each))
+        if isinstance(value, Real)
+        else (value,)
+    )
 
 
 def _letters(follows: Iterable[object]) -> Iterable[Quantity]:

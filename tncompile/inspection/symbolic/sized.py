@@ -190,15 +190,15 @@ def terms_of(size: int) -> Terms:
 
 def _quotient(value: int, left: int, right: int) -> Quantity:
     """A quotient that is no polynomial as a letter of its own, rounded down."""
-    depth = 1 + max((k.depth for each in (left, right) for k in quantities_of(each).values()), default=0)
+    depth = 1 + max(
+        (k.depth for each in (left, right) for k in quantities_of(each).values()), default=0
+    )
     if depth > DEEPEST:
         raise TooLong
     sides = [terms_text(terms_of(each)) for each in (left, right)]
     above, below = (f"({side})" if " " in side or "·" in side else side for side in sides)
     text = f"({above} // {below})"
-    return Quantity(
-        text, value, "derived", "rounded down", (left, right), operator.floordiv, depth
-    )
+    return Quantity(text, value, "derived", "rounded down", (left, right), operator.floordiv, depth)
 
 
 def quantities_of(size: int) -> dict[str, Quantity]:
