@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.inspection.drawing.theme import Theme
+    from tncompile.inspection.symbolic.model_cost import SymbolicModel
     from tncompile.models.costs.report import ModelCost
     from tncompile.models.graph.forms import Form
     from tncompile.models.planning import ModelPlan
@@ -144,6 +145,28 @@ class Model(Architecture):
         }
         profile = find_profile(options.get("machine") or "builtin")
         return Costing(self._model, profile, networks, plan.orders).cost(rows, sizes, training)
+
+    def symbolic(  # type: ignore[override]
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SymbolicModel:
+        """Its parameters as a polynomial in those of its block, and its networks in their own.
+
+        Of the multiply-adds of the whole there is no polynomial, for layers and functions of values
+        are not followed. Keywords, and what is raised, are those of `cost`.
+
+        >>> figures = model.symbolic(batch=8, search="fast")
+        >>> figures.parameters.value, list(figures.networks) == list(model.networks)
+        (1130, True)
+        """
+        from tncompile.inspection.symbolic.model_cost import symbolic_model
+
+        return symbolic_model(self, batch, minimize, training, progress, options)
 
     def tune(  # type: ignore[override]
         self,

@@ -128,7 +128,7 @@ def compile(arguments: Namespace) -> None:
         option(
             "--symbolic",
             "multiply-adds, FLOPs and parameters as polynomials in the parameters of the block and "
-            "run-time sizes, of a network",
+            "run-time sizes; of a model its parameters, and its networks",
         ),
         option("--json", "print all figures as JSON, for tools"),
         *PLANNING,

@@ -85,7 +85,6 @@ class Inspected:
         so at these sizes it is the number of `cost`; at others it holds for the same order of
         contraction, with the same tensors. A list that one number was given for is one letter. A
         size that is no polynomial, such as `min(16, d)`, is a letter of its own and is listed.
-        Raises ValueError for a model.
 
         >>> figures = arch.symbolic(batch=64, search="fast")
         >>> figures.parameters

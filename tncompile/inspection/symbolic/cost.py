@@ -10,7 +10,7 @@ import tncompile.planning.wording as wording
 from tncompile.inspection.symbolic.letters import letters_of
 from tncompile.inspection.symbolic.network import run_time_letters, symbolic_network
 from tncompile.inspection.symbolic.polynomial import Polynomial, polynomial_of
-from tncompile.inspection.symbolic.sized import Quantity, TooLong, quantities_of
+from tncompile.inspection.symbolic.sized import Quantity, TooLong, TwoMeanings, quantities_of
 from tncompile.inspection.symbolic.tables import cost_table
 from tncompile.lowering import lower
 from tncompile.machine.registry import find_profile
@@ -136,7 +136,7 @@ def symbolic_cost(
     for size in (*run_time.values(), *letters.sizes.values()):
         order |= {k: q for k, q in reversed(quantities_of(size).items()) if k not in order}
     count = symbolic_network(network, letters.sizes).parameter_count
-    parameters, _ = _polynomial(count, network.parameter_count, order, letters.fixed)
+    parameters, _ = checked(count, network.parameter_count, order, letters.fixed)
     if parameters is None:
         raise ValueError(f"the parameters of {network.target} are a sum of too many terms")
     reasons: dict[str, str] = {}
@@ -146,12 +146,12 @@ def symbolic_cost(
     totals: dict[str, Polynomial | None] = {}
     for name, held in (("multiply_adds", fixed), ("flops", fixed | _chunked(cost, run_time))):
         pair = getattr(traced.figures, name), getattr(cost.figures, name)
-        totals[name], reason = _polynomial(*pair, order, held)
+        totals[name], reason = checked(*pair, order, held)
         if reason is not None:
             reasons[name] = reason
     steps: list[SymbolicStep] = []
     for step in traced.steps:
-        made, _ = _polynomial(step.multiply_adds, step.multiply_adds, order, fixed)
+        made, _ = checked(step.multiply_adds, step.multiply_adds, order, fixed)
         if made is not None:
             steps.append(
                 SymbolicStep(step.result, step.contraction, step.indices, step.count, made)
@@ -193,7 +193,7 @@ def _traced(
     return mode_cost(symbolic, *how, program, run_time, profile, cost.mode)
 
 
-def _polynomial(
+def checked(
     size: int | None, number: int | None, order: Mapping[str, Quantity], fixed: Mapping[str, str]
 ) -> tuple[Polynomial | None, str | None]:
     """A size in letters, or why there is no such polynomial; `number` is what it must be."""
@@ -205,6 +205,8 @@ def _polynomial(
         return polynomial_of(size, order, fixed), None
     except TooLong:
         return None, "it is a sum of too many terms"
+    except TwoMeanings:
+        return None, "a name in it would stand for two sizes"
 
 
 def _ones(ones: Mapping[str, int]) -> dict[str, str]:

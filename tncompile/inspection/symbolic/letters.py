@@ -73,18 +73,18 @@ def letters_of(resolved: ResolvedNetwork, given: Mapping[str, Value] | None = No
     lists = {k: v for k, v in resolved.values.items() if isinstance(v, tuple) and k not in fixed}
     lengths = tuple(f"len({name}) = {len(items)}" for name, items in lists.items())
     while True:
-        reader = Reader(_with_lengths(resolved.block, values))
+        reader = Reader(with_lengths(resolved.block, values), naming=given is None)
         found = _read_all(resolved, reader)
         if not reader.counts:
-            parameters = dict.fromkeys(k for value in values.values() for k in _letters(value))
+            parameters = dict.fromkeys(k for value in values.values() for k in letters_in(value))
             return Letters(tuple(parameters), *found, fixed, lengths)
         for name, value in values.items():
-            if any(letter.name in reader.counts for letter in _letters(value)):
+            if any(letter.name in reader.counts for letter in letters_in(value)):
                 values[name] = resolved.values[name]
                 fixed[name] = f"{name} = {value_text(resolved.values[name], most=6)}"
 
 
-def _with_lengths(block: tree.Block, values: Mapping[str, Value]) -> dict[str, Value]:
+def with_lengths(block: tree.Block, values: Mapping[str, Value]) -> dict[str, Value]:
     """The values, and the lengths of lists that have a name (`int[n]`)."""
     complete = dict(values)
     for parameter in block.parameters:
@@ -144,8 +144,10 @@ def _read(reader: Reader, node: tree.Expression, frame: Mapping[str, int], name:
                 terms_of(size)
         return value
     except TooLong:
-        plain = evaluate(node, Scope({k: plain_value(v) for k, v in reader.values.items()} | {**frame}))
-    follows = tuple(Sized.of(k) for v in reader.values.values() for k in _letters(v))
+        plain = evaluate(
+            node, Scope({k: plain_value(v) for k, v in reader.values.items()} | {**frame})
+        )
+    follows = tuple(Sized.of(k) for v in reader.values.values() for k in letters_in(v))
     if isinstance(plain, tuple):
         items = enumerate(plain)
         return tuple(_too_long(f"{name}[{k}]", item, follows) for k, item in items)
@@ -165,7 +167,7 @@ def _of_window(
             yield reader.read(each.value, frame)
 
 
-def _letters(value: Value) -> Iterator[Quantity]:
+def letters_in(value: Value) -> Iterator[Quantity]:
     for size in value if isinstance(value, tuple) else (value,):
         if isinstance(size, Sized):
             yield from quantities_of(size).values()
@@ -221,9 +223,21 @@ def _of_statement(statement: tree.Statement) -> Iterator[tree.Expression]:
                 for given in window.arguments:
                     yield from _deciding(given.value)
         case tree.InputStatement() | tree.TensorStatement() | tree.BiasStatement():
-            yield from _inside(statement.parts())
+            yield from _inside(k for k in statement.parts() if k is not statement.legs)
+            yield from _of_legs(statement.legs)
         case tree.OutputStatement():
-            yield from _inside(statement.legs)
+            yield from _of_legs(statement.legs)
+        case tree.PartStatement():
+            yield from _inside((statement.subscripts, statement.attributes))
+            choices = [statement.value]
+            while choices:
+                choice = choices.pop()
+                if isinstance(choice, tree.PartChoice):
+                    yield choice.condition
+                    choices += [choice.chosen, choice.otherwise]
+                else:
+                    for given in choice.arguments:
+                        yield from _deciding(given.value)
         case _:
             pass
 
@@ -244,6 +258,12 @@ def _inside(parts: Iterable[object]) -> Iterator[tree.Expression]:
                 yield from _inside(part.parts())
             case _:
                 pass
+
+
+def _of_legs(legs: Iterable[tree.Leg]) -> Iterator[tree.Expression]:
+    """What is in legs; an expression that is a leg, of a model, is a size."""
+    for leg in legs:
+        yield from _deciding(leg) if isinstance(leg, tree.Expression) else _inside((leg,))
 
 
 def _deciding(expression: tree.Expression) -> Iterator[tree.Expression]:

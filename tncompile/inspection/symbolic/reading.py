@@ -48,12 +48,14 @@ class Reader:
     """Reads expressions; `values` are those of the names so far, sizes among them symbolic.
 
     `named` has the letters that were given to what is no polynomial, by its text, `counts` names of
-    letters that say how long a list is.
+    letters that say how long a list is. Names of a block that is a part of a model mean nothing
+    outside of it: there is no `naming` then, and letters are called by their text.
     """
 
     values: dict[str, Value]
     named: dict[str, Sized] = field(default_factory=dict)
     counts: set[str] = field(default_factory=set)
+    naming: bool = True
 
     def read(self, node: tree.Expression, frame: Frame) -> Value:
         """The value of an expression; chains to the left (`a + b + c`) cost no depth."""
@@ -181,7 +183,7 @@ class Reader:
         """The same value, its letter called by a name of the block where it is a letter."""
         if isinstance(value, tuple):
             return tuple(_size(self.name(item, f"{label}[{k}]")) for k, item in enumerate(value))
-        if not isinstance(value, Sized):
+        if not isinstance(value, Sized) or not self.naming:
             return value
         terms_of(value)  # finds quotients that are letters
         letter = value.quantity

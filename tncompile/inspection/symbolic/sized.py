@@ -204,7 +204,7 @@ def _quotient(value: int, left: int, right: int) -> Quantity:
 def quantities_of(size: int) -> dict[str, Quantity]:
     """The letters that a size is made of, by name, and those that these follow from.
 
-    Raises `TooLong`.
+    Raises `TooLong`, and `TwoMeanings` where a name stands for two of them.
     """
     found: dict[str, Quantity] = {}
     seen: set[int] = set()
@@ -217,7 +217,10 @@ def quantities_of(size: int) -> dict[str, Quantity]:
             seen.add(id(each))
             terms_of(each)  # finds quotients that are letters
             if isinstance(each._made, Quantity):
-                found[each._made.name] = each._made
+                letter = each._made
+                known = found.setdefault(letter.name, letter)
+                if (known.value, known.what) != (letter.value, letter.what):
+                    raise TwoMeanings
                 todo.extend(each._made.follows)
             else:
                 todo.extend(each._made[1:])
@@ -266,6 +269,10 @@ def divided(left: Terms, right: Terms) -> Terms:
             raise Inexact
         found[tuple(rest)] = coefficient // number
     return found
+
+
+class TwoMeanings(ArithmeticError):  # noqa: N818 — says what is wrong with the name
+    """A name that stands for two letters."""
 
 
 class Inexact(ArithmeticError):  # noqa: N818 — says what is wrong with the quotient
