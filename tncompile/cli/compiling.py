@@ -10,7 +10,7 @@ import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.architecture import STAGES
 from tncompile.cli.command import command, option
-from tncompile.cli.writing import UsageError, columns, show, waiting, write_file
+from tncompile.cli.writing import UsageError, columns, refused, show, waiting, write_file
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.model import STAGES as MODEL_STAGES
 from tncompile.model import Model
@@ -150,7 +150,8 @@ def cost(arguments: Namespace) -> None:
             architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
         )
         find = architecture.symbolic if arguments.symbolic else architecture.cost
-        figures = find(arguments.batch, training=arguments.training, **options)
+        with refused("", *([ValueError] if arguments.symbolic else [])):  # of too many terms
+            figures = find(arguments.batch, training=arguments.training, **options)
     if arguments.json:
         import json
 

@@ -134,7 +134,7 @@ def symbolic_cost(
     sizes = {**letters.sizes, **run_time}
     order = {letter.name: letter for letter in letters.parameters}
     for size in (*run_time.values(), *letters.sizes.values()):
-        order |= {k: q for k, q in reversed(quantities_of(size).items()) if k not in order}
+        order |= {k: q for k, q in quantities_of(size).items() if k not in order}
     count = symbolic_network(network, letters.sizes).parameter_count
     parameters, _ = checked(count, network.parameter_count, order, letters.fixed)
     if parameters is None:

@@ -92,12 +92,12 @@ def symbolic_model(
         networks[name] = model.networks[name].symbolic(
             most, training=training, minimize=minimize, progress=progress, **options
         )
-    parameters, fixed, reason = _parameters(resolved)
+    parameters, fixed, reason = parameters_of(resolved)
     reasons = {"multiply_adds": NOT_FOLLOWED} | ({"parameters": reason} if reason else {})
     return SymbolicModel(resolved.target, parameters, networks, fixed, reasons)
 
 
-def _parameters(model: ResolvedModel) -> tuple[Polynomial | None, tuple[str, ...], str | None]:
+def parameters_of(model: ResolvedModel) -> tuple[Polynomial | None, tuple[str, ...], str | None]:
     """The parameters of a model, what is fixed, and why there is no polynomial."""
     values, structure = parameter_letters(model)
     while True:

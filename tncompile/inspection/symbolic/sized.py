@@ -116,7 +116,10 @@ class Sized(int):
         Contractions are batched whose sizes have one text (`EqualStepGroup`), so those alone that
         stay equal whatever the sizes are.
         """
-        return f"{int(self)} ({terms_text(terms_of(self))})"
+        try:
+            return f"{int(self)} ({terms_text(terms_of(self))})"
+        except TooLong:
+            return f"{int(self)} ({id(self)})"  # equal to nothing else
 
     __str__ = __repr__
     __hash__ = int.__hash__
@@ -198,7 +201,7 @@ def _quotient(value: int, left: int, right: int) -> Quantity:
     sides = [terms_text(terms_of(each)) for each in (left, right)]
     above, below = (f"({side})" if " " in side or "·" in side else side for side in sides)
     text = f"({above} // {below})"
-    return Quantity(text, value, "derived", "rounded down", (left, right), operator.floordiv, depth)
+    return Quantity(text, value, "derived", text, (left, right), operator.floordiv, depth)
 
 
 def quantities_of(size: int) -> dict[str, Quantity]:
@@ -212,7 +215,7 @@ def quantities_of(size: int) -> dict[str, Quantity]:
     while todo:
         each = todo.pop()
         if isinstance(each, tuple):
-            todo.extend(each)
+            todo.extend(reversed(each))
         elif isinstance(each, Sized) and id(each) not in seen:
             seen.add(id(each))
             terms_of(each)  # finds quotients that are letters
@@ -221,9 +224,9 @@ def quantities_of(size: int) -> dict[str, Quantity]:
                 known = found.setdefault(letter.name, letter)
                 if (known.value, known.what) != (letter.value, letter.what):
                     raise TwoMeanings
-                todo.extend(each._made.follows)
+                todo.extend(reversed(each._made.follows))
             else:
-                todo.extend(each._made[1:])
+                todo.extend(reversed(each._made[1:]))
     return found
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LETTERS = 40
 """Letters that are listed."""
 
+_EQUALS = "\u2007=\u2007"
+"""An equals sign at which no line breaks."""
+
 
 def cost_table(cost: SymbolicCost, width: int) -> str:
     """The totals, the contraction step by step, the letters, and what they hold for."""
@@ -116,11 +119,13 @@ def _holds(fixed: Sequence[str], same: str, width: int) -> str:
 
 
 def _filled(text: str, width: int, indent: str = "") -> str:
-    return textwrap.fill(
-        text,
+    """Text in lines of this width, which do not end at the sign of an equation."""
+    filled = textwrap.fill(
+        text.replace(" = ", _EQUALS),
         width,
         initial_indent=indent,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return filled.replace(_EQUALS, " = ")
