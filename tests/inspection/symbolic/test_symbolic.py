@@ -188,6 +188,25 @@ def test_what_is_no_polynomial_is_a_letter_that_follows() -> None:
         found.parameters.at(wide=1)
 
 
+def test_a_size_that_is_too_long_to_be_written_out_is_called_by_its_name() -> None:
+    text = """network N(a: int = 2, b: int = 3) {
+      let q = (a + b + 1) ** 24 // 6 ** 24 + 1
+      index i = a, s = %s
+      bond r = q
+      input x(..., i)
+      tensor A(i, r)
+      tensor B(r, s)
+      output y(..., s)
+    }"""
+    found = instantiated(text % "log2(b / 2) + 2")
+    assert str(found.parameters) == "q·(a + log2((b / 2)) + 2)"
+    with pytest.raises(ValueError, match="give `q`, too: it is too long to be written out"):
+        found.parameters.at(a=3)
+    assert found.parameters.at(a=3, q=5) == 25
+    deep = instantiated(text % ("a * 2 ** 30" + " // 2" * 29))
+    assert deep.parameters.value == 12
+
+
 def test_what_decides_the_structure_stays_a_number() -> None:
     text = """network N(n: int = 3, d: int = 4, rank: int = 1, base: int = 2) {
       let sizes = [d] * n + [base] * base

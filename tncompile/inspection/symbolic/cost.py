@@ -235,4 +235,5 @@ def _chunked(cost: Cost, run_time: Mapping[str, int]) -> dict[str, str]:
 def _of_ones(ones: Mapping[str, int]) -> tuple[str, ...]:
     """`ranks = 1`, each once."""
     letters = {letter: None for size in ones.values() for letter in quantities_of(size).values()}
-    return tuple(f"{letter.name} = {letter.value}" for letter in letters)
+    named = (letter for letter in letters if letter.kind != "derived")
+    return tuple(f"{letter.name} = {letter.value}" for letter in named)

@@ -14,6 +14,7 @@ from itertools import accumulate
 import tncompile.language.evaluating.arithmetic as arithmetic
 from tncompile.inspection.symbolic.sized import (
     DEEPEST,
+    LONGEST_NAME,
     Quantity,
     Sized,
     TooLong,
@@ -27,9 +28,10 @@ from tncompile.language.syntax import tree
 
 
 class Real(float):
-    """A float that sizes have gone into; the sizes are `follows`."""
+    """A float that sizes have gone into: the sizes, and how it is written."""
 
     follows: tuple[object, ...] = ()
+    text: str = ""
 
 
 Frame = Mapping[str, int]
@@ -166,11 +168,11 @@ class Reader:
             )
         if isinstance(value, float):
             real = Real(value)
-            real.follows = follows
+            real.follows, real.text = follows, text
             return real
         known = not any(isinstance(each, Real) for each in follows)
         depth = 1 + max((k.depth for k in _letters(follows)), default=0)
-        if depth > DEEPEST:
+        if depth > DEEPEST or len(text) > LONGEST_NAME:
             raise TooLong
         made = compute if known else None
         flat = tuple(part for each in follows for part in _flat(each))
@@ -265,4 +267,6 @@ def text_of(value: object) -> str:
     """
     if isinstance(value, tuple):
         return f"[{', '.join(map(text_of, value))}]"
+    if isinstance(value, Real):
+        return value.text
     return terms_text(terms_of(value)) if isinstance(value, Sized) else str(value)

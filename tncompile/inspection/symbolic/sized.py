@@ -24,6 +24,9 @@ MOST_TERMS = 20_000
 MOST_FACTORS = 4_000
 DEEPEST = 20
 
+LONGEST_NAME = 100
+"""The most characters that the text of a letter has."""
+
 Kind = Literal["parameter", "run-time size", "derived"]
 
 
@@ -198,10 +201,17 @@ def _quotient(value: int, left: int, right: int) -> Quantity:
     )
     if depth > DEEPEST:
         raise TooLong
-    sides = [terms_text(terms_of(each)) for each in (left, right)]
-    above, below = (f"({side})" if " " in side or "·" in side else side for side in sides)
-    text = f"({above} // {below})"
+    text = f"({factor_text(left)} // {factor_text(right)})"
+    if len(text) > LONGEST_NAME:
+        raise TooLong
     return Quantity(text, value, "derived", text, (left, right), operator.floordiv, depth)
+
+
+def factor_text(size: int) -> str:
+    """A size as one side of a sign: in parentheses unless it is a letter or a number."""
+    text = terms_text(terms_of(size))
+    lone = isinstance(size, Sized) and size.quantity is not None
+    return text if lone or text.isalnum() else f"({text})"
 
 
 def quantities_of(size: int) -> dict[str, Quantity]:
