@@ -34,6 +34,7 @@ ROOMS = (
     "inspection/drawing",
     "inspection/bonds",
     "inspection/comparing",
+    "inspection/symbolic",
     "inspection",
     "compiler",
     "instantiated",

@@ -168,6 +168,12 @@ def test_times_in_the_readme_are_those_of_the_benchmarks() -> None:
         assert times == list(zip((inference, training), dense, strict=True))
 
 
+def test_cost_in_letters_is_what_is_printed(request: pytest.FixtureRequest) -> None:
+    target = "MPO(ins = [32, 32], outs = [32, 32], ranks = 8)"
+    figures = tncompile.load("std/linear.tn").instantiate(target).symbolic(batch=64)
+    hold("docs/cost.md", "console", repr(figures), request.config.getoption("--update-golden"))
+
+
 def test_error_in_the_readme_is_what_is_printed(request: pytest.FixtureRequest) -> None:
     wrong = blocks("README.md", "tn")[0].replace("o[k], b[k]?)", "o[k])").split("\nnetwork TT")[0]
     with pytest.raises(tncompile.CompileError) as caught:

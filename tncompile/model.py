@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from tncompile.architecture import Architecture
 from tncompile.inspection.drawing.drawing import Drawing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tncompile.emission import GeneratedModule
     from tncompile.inspection.drawing.theme import Theme
-    from tncompile.inspection.report.report import Report
+    from tncompile.inspection.symbolic.model_cost import SymbolicModel
     from tncompile.models.costs.report import ModelCost
     from tncompile.models.graph.forms import Form
     from tncompile.models.planning import ModelPlan
@@ -77,21 +77,6 @@ class Model(Architecture):
 
         scene = model_scene(self._model, build_network, depth, unfolded=unfolded)
         return Drawing(scene, theme, partial(model_page, self._model, build_network))
-
-    def _reported(
-        self,
-        figures: Any,
-        options: Mapping[str, Any],
-        weights: Mapping[str, torch.Tensor] | None,
-        theme: Theme,
-    ) -> Report:
-        from tncompile.compiler import build_network
-        from tncompile.inspection.drawing.models.draw import model_page
-        from tncompile.inspection.report.making import model_report
-
-        given = {**options, "batch": figures.sizes.get("...", options["batch"])}
-        page = model_page(self._model, build_network)
-        return model_report(self, page, figures, given, weights, theme)
 
     @property
     def _size_names(self) -> tuple[str, ...]:
@@ -164,6 +149,28 @@ class Model(Architecture):
         }
         profile = find_profile(options.get("machine") or "builtin")
         return Costing(self._model, profile, networks, plan.orders).cost(rows, sizes, training)
+
+    def symbolic(  # type: ignore[override]
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SymbolicModel:
+        """Its parameters as a polynomial in those of its block, and its networks in their own.
+
+        Of the multiply-adds of the whole there is no polynomial, for layers and functions of values
+        are not followed. Keywords, and what is raised, are those of `cost`.
+
+        >>> figures = model.symbolic(batch=8, search="fast")
+        >>> figures.parameters.value, list(figures.networks) == list(model.networks)
+        (1130, True)
+        """
+        from tncompile.inspection.symbolic.model_cost import symbolic_model
+
+        return symbolic_model(self, batch, minimize, training, progress, options)
 
     def tune(  # type: ignore[override]
         self,

@@ -88,6 +88,26 @@ def test_cost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out != out
 
 
+def test_cost_in_letters(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = "MPO(ins = [4, 8], outs = [8, 4], ranks = 4)"
+    call = ["cost", "std/linear.tn", target, "--search", "fast", "--symbolic"]
+    assert run(call) == 0
+    said = capsys.readouterr().out
+    assert (
+        "parameters = 288\n  ins[0]·outs[0]·ranks + ins[1]·outs[1]·ranks + outs[0]·outs[1]" in said
+    )
+    assert "a forward pass\n" in said
+    assert "with_bias = true" in said
+    assert run([*call, "--training", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["mode"] == "training"
+    assert figures["parameters"]["value"] == 288
+    assert run(["cost", "std/transformer.tn", "FeedForward", "--symbolic"]) == 0
+    said = capsys.readouterr().out
+    assert "2·width·hidden + width + hidden" in said
+    assert "Multiply-adds of the model as a whole: no polynomial" in said
+
+
 def test_cost_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["cost", "map.tn", "--batch", "64", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)

@@ -18,6 +18,7 @@ from tncompile.model import Model
 
 if TYPE_CHECKING:
     from tncompile.architecture import Architecture
+    from tncompile.inspection.symbolic.cost import SymbolicCost
     from tncompile.inspection.varying import Value, Variation
     from tncompile.planning.report.cost import Cost
     from tncompile.planning.request import PlanOptions, SearchOptions
@@ -150,6 +151,7 @@ def _value(text: str) -> Value:
         "tncompile cost std/linear.tn 'MPO(ins = [4, 8], outs = [8, 4], ranks = 8)' --batch 64",
         "tncompile cost std/classifier.tn TreeClassifier --batch 100 --training",
         "tncompile cost std/linear.tn 'MPO([4, 8], [8, 4])' --vary ranks=2,4,8 --search fast",
+        "tncompile cost std/linear.tn 'Tucker(ins = [8, 8], outs = [8, 8])' --symbolic",
     ],
     [
         opt.FILE,
@@ -166,6 +168,11 @@ def _value(text: str) -> Value:
             " size or of `batch` (batch=1,64,4096); the plan is one for all sizes",
             _varied,
         ),
+        option(
+            "--symbolic",
+            "multiply-adds, FLOPs and parameters as polynomials in the parameters of the block and "
+            "run-time sizes; of a model its parameters, and its networks",
+        ),
         option("--json", "print all figures as JSON, for tools"),
         *PLANNING,
     ],
@@ -180,16 +187,20 @@ def cost(arguments: Namespace) -> None:
         "machine": arguments.machine,
     }
     varied = None if arguments.vary is None else arguments.vary[0]
+    if varied is not None and arguments.symbolic:
+        raise UsageError("--symbolic has all values at once: leave out --vary")
     if isinstance(architecture, Model):
         given = {varied: 1} if varied in architecture.sizes else {}
         reading.check_complete(architecture, dict(arguments.size) | given)
-    figures: Cost | Variation
+    figures: Cost | Variation | SymbolicCost
     with waiting("searching for a contraction order") as progress:
         if varied is None:
             reading.plan_noted(
                 architecture, progress, {"minimize": "time", **options, "batch": arguments.batch}
             )
-            figures = architecture.cost(arguments.batch, training=arguments.training, **options)
+            find = architecture.symbolic if arguments.symbolic else architecture.cost
+            with refused("", *([ValueError] if arguments.symbolic else [])):  # of too many terms
+                figures = find(arguments.batch, training=arguments.training, **options)
         else:
             with refused("--vary: ", ValueError, TypeError):
                 figures = architecture.vary(

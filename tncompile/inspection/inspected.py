@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tncompile.inspection.bonds.truncating import Truncated
     from tncompile.inspection.comparing.difference import Difference
     from tncompile.inspection.report.report import Report
+    from tncompile.inspection.symbolic.cost import SymbolicCost
     from tncompile.inspection.varying import Value, Variation
     from tncompile.network.model import TensorNetwork
     from tncompile.planning.paths.optimizers import Progress
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Inspected:
-    """What can be looked at: drawn, and its bonds looked into."""
+    """What can be looked at: drawn, its cost in letters, and its bonds."""
 
     if TYPE_CHECKING:
 
@@ -164,19 +165,10 @@ class Inspected:
         figures = self.cost(  # type: ignore[attr-defined]  # of every architecture
             batch, training=training, progress=progress, **options
         )
-        return self._reported(figures, {"batch": batch, **options}, values, theme)
+        from tncompile.inspection.report.making import report_of
 
-    def _reported(
-        self,
-        figures: Any,
-        options: Mapping[str, Any],
-        weights: Mapping[str, torch.Tensor] | None,
-        theme: Theme,
-    ) -> Report:
-        """The report of a network; a model has parts instead."""
-        from tncompile.inspection.report.making import network_report
-
-        return network_report(self, figures, options, weights, theme)  # type: ignore[arg-type]
+        given = {"batch": batch, **options}
+        return report_of(self, figures, given, values, theme)  # type: ignore[arg-type]
 
     def vary(
         self,
@@ -236,6 +228,34 @@ class Inspected:
                 f"an architecture is compared with one, not with a {type(other).__name__}"
             )
         return compared(self, other, batch, training, progress, options)  # type: ignore[arg-type]
+
+    def symbolic(
+        self,
+        batch: int | None = None,
+        *,
+        training: bool = False,
+        minimize: Minimize = "time",
+        progress: Progress | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> SymbolicCost:
+        """What the module costs as polynomials in the parameters of the block and run-time sizes.
+
+        Keywords, and what is raised, are those of `cost`; the polynomials are of a forward pass,
+        with `training` of a training step. Each is the sum of what the operations of the plan do,
+        so at these sizes it is the number of `cost`; at others it holds for the same order of
+        contraction, with the same tensors. A list that one number was given for is one letter. A
+        size that is no polynomial, such as `min(16, d)`, is a letter of its own and is listed.
+
+        >>> figures = arch.symbolic(batch=64, search="fast")
+        >>> figures.parameters
+        ins[0]·outs[0]·ranks + ins[1]·outs[1]·ranks + outs[0]·outs[1]
+        >>> figures.parameters.value, figures.parameters.at(ranks=8)
+        (288, 544)
+        """
+        from tncompile.inspection.symbolic.cost import symbolic_cost
+
+        given = batch, minimize, training, progress, options
+        return symbolic_cost(self, *given)  # type: ignore[arg-type]
 
     def bonds(
         self,

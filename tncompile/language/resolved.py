@@ -203,7 +203,8 @@ class ResolvedNetwork:
     """A network block with its arguments.
 
     `target` is the call that makes it, in the language: the arguments that were given, in the order
-    of the parameters. `values` are all parameters, defaults included.
+    of the parameters. `values` are all parameters, defaults included; `uniform` are the lists among
+    them that one number was given for.
     """
 
     name: str
@@ -218,6 +219,7 @@ class ResolvedNetwork:
     biases: tuple[ResolvedBias, ...]
     output: ResolvedOutput
     block: tree.Block = field(compare=False, repr=False)
+    uniform: frozenset[str] = field(default=frozenset(), compare=False)
     warnings: tuple[Diagnostic, ...] = ()
 
     @cached_property

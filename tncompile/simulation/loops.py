@@ -63,9 +63,8 @@ def _iterations(size: int, rows: int) -> tuple[tuple[int, int], ...]:
 
     The first and the last are run themselves: what they allocate and free shows in the peak.
     """
-    whole, rest = divmod(size, rows)
-    if not rest and whole:
-        whole, rest = whole - 1, rows
+    whole = int(max(size - 1, 0) // rows)  # a count of its own, whatever else sizes know
+    rest = size - whole * rows
     if whole <= 1:
         return ((rows, 1),) * whole + ((rest, 1),)
     return ((rows, 1), (rows, whole - 1), (rest, 1))

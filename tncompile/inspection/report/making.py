@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tncompile.inspection.drawing.scene import Page
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.bonds import bonds_part
 from tncompile.inspection.report.markup import Html, element, joined, text
@@ -18,6 +17,7 @@ from tncompile.inspection.report.source import sources
 from tncompile.machine.registry import find_profile
 from tncompile.models.costs.report import ModelCost
 from tncompile.models.graph.stored import networks_by_path
+from tncompile.network.model import DOTS
 from tncompile.planning.report.comparison import cost as cost_of
 from tncompile.planning.report.cost import Cost
 
@@ -30,14 +30,26 @@ if TYPE_CHECKING:
     Weights = Mapping[str, torch.Tensor]
 
 
-def network_report(
+def report_of(
+    architecture: Architecture,
+    cost: Cost | ModelCost,
+    options: Mapping[str, Any],
+    weights: Weights | None,
+    theme: Theme,
+) -> Report:
+    """The report of a network or a model; `cost` is its cost with these `options` of a search."""
+    if isinstance(cost, Cost):
+        return _network_report(architecture, cost, options, weights, theme)
+    return _model_report(architecture, cost, options, weights, theme)  # type: ignore[arg-type]
+
+
+def _network_report(
     architecture: Architecture,
     cost: Cost,
     options: Mapping[str, Any],
     weights: Weights | None,
     theme: Theme,
 ) -> Report:
-    """The report of a network; `cost` is its cost with these `options` of a search."""
     candidates = architecture.candidates(training=cost.mode == "training", **options)
     fresh = dict(architecture.module(seed=0, plan=cost.plan).state_dict())
     given = fresh if weights is None else weights
@@ -47,17 +59,17 @@ def network_report(
     return Report(target, page(target, top, sections, theme))
 
 
-def model_report(
+def _model_report(
     model: Model,
-    drawings: Page,
     cost: ModelCost,
     options: Mapping[str, Any],
     weights: Weights | None,
     theme: Theme,
 ) -> Report:
-    """The report of a model; its networks are shown at the rows that reach them."""
-    resolved = model._model
-    plan = model.plan(**options)
+    """Its networks are shown at the rows that reach them."""
+    resolved, drawings = model._model, model.draw(theme=theme).page
+    assert drawings is not None
+    plan = model.plan(**{**options, "batch": cost.sizes.get(DOTS, options["batch"])})
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for path, network in networks_by_path(resolved):
         paths[network.target].append(path)
@@ -87,7 +99,7 @@ def model_report(
             families[span.source.position(place.start)[0]][family] = None
     source = sources(span, model.source(plan=plan), families)
     named = resolved.name, resolved.target, resolved.doc
-    top, sections = model_sections(*named, drawings, cost, inner, source, theme)
+    top, sections = model_sections(*named, drawings(), cost, inner, source, theme)
     return Report(resolved.target, page(resolved.target, top, sections, theme))
 
 

@@ -40,6 +40,7 @@ class Scope:
     `declared` is where each name is declared, `places` where its value comes from: the argument,
     the default or the `let`. `sources` are the expressions of `let`, for tracing a value to its
     argument. A name without a value is poisoned: what went wrong with it is reported already.
+    `uniform` are the lists that one number stands for.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Scope:
     places: dict[str, Span] = field(default_factory=dict)
     sources: dict[str, Expression] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
+    uniform: set[str] = field(default_factory=set)
 
     def origin(self, *expressions: Expression) -> tuple[Label, ...]:
         """Where the value of these expressions comes from: the first argument they use."""

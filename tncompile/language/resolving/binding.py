@@ -125,6 +125,7 @@ def _conform_list(
         case int() if not isinstance(value, bool):
             if wanted > arithmetic.LARGEST_LIST:
                 raise arithmetic.too_long(argument.span, wanted)
+            scope.uniform.add(parameter.name.text)
             return (arithmetic.bounded(value, argument.span, "number"),) * wanted
         case _:
             raise _wrong(parameter, argument, _LIST_OR_INT)

@@ -93,6 +93,7 @@ def resolve_network(
         biases=tuple(tensors.biases),
         output=output,
         block=block,
+        uniform=frozenset(state.scope.uniform),
     )
     problems.extend(check_network(network))
     problems.raise_errors()

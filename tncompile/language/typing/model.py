@@ -198,6 +198,7 @@ class ResolvedModel:
     handed      the parts that it takes as arguments, by parameter
     tied        the keys that tied `tensors` would have, and those of the tensors that they are
     members     its families of parts and tensors, by name: what `tie` finds inside
+    uniform     the parameters that are lists which one number was given for
     """
 
     name: str
@@ -218,6 +219,7 @@ class ResolvedModel:
     names: Mapping[Value, str]
     block: tree.Block = field(repr=False)
     members: Mapping[str, Family] = field(repr=False, compare=False, default_factory=dict)
+    uniform: frozenset[str] = field(default=frozenset(), compare=False)
     warnings: tuple[Diagnostic, ...] = ()
 
 

@@ -311,6 +311,7 @@ def resolve_model(
             for key, each in reader.names.items()
             if isinstance(each, Family) and each.what in ("part", "tensor")
         },
+        uniform=frozenset(scope.uniform),
         warnings=problems.warnings,
     )
 

@@ -1,0 +1,1 @@
+"""What a block costs as polynomials in its parameters and run-time sizes."""
