@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from itertools import count
@@ -69,7 +69,7 @@ class Drawing:
     scene: Titled
     theme: Theme = "auto"
     page: Callable[[], Page] | None = None  # for `html()` alone, so made when it is asked for
-    write: Writer = svg_of
+    write: Writer = field(default_factory=lambda: svg_of)  # no method, as a default would be
 
     def __repr__(self) -> str:
         return f"Drawing({self.scene.title})"

@@ -22,6 +22,9 @@ WIDTHS = {
 }
 """Widths in parts of the font size, of Helvetica and fonts that have its metrics."""
 
+BOLD = 1.06
+"""How much wider bold letters are."""
+
 OTHER, SQUARE = 0.72, 1.0
 """The width of a character that is not in the table, and of those of East Asia."""
 
@@ -41,7 +44,9 @@ class Span:
     @property
     def width(self) -> float:
         """In px."""
-        return SLACK * self.size * sum(WIDTHS.get(each) or _other(each) for each in self.text)
+        wider = BOLD if self.style == "bold" else 1.0
+        parts = sum(WIDTHS.get(each) or _other(each) for each in self.text)
+        return SLACK * self.size * wider * parts
 
 
 def _other(character: str) -> float:
