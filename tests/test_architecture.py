@@ -32,6 +32,7 @@ ROOMS = (
     "tuning",
     "tensorizing",
     "inspection/drawing",
+    "inspection/charts",
     "inspection/bonds",
     "inspection/comparing",
     "inspection/symbolic",

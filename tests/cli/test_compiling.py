@@ -233,3 +233,19 @@ def test_what_cannot_vary(
     call = ["cost", "std/linear.tn", "MPO([4, 8], [8, 4])", "--search", "fast"]
     assert run([*call, "--vary", written]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_pictures_of_what_varies(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["cost", "std/linear.tn", "MPO([4, 8], [8, 4])", "--search", "fast"]
+    arch = tncompile.load("std/linear.tn").instantiate("MPO([4, 8], [8, 4])")
+    assert run([*call, "--vary", "ranks=2,8", "-o", "ranks.svg"]) == 0
+    made = arch.vary("ranks", [2, 8], search="fast")
+    assert (folder / "ranks.svg").read_text(encoding="utf-8") == made.draw().svg + "\n"
+    assert capsys.readouterr() == (made.table(), "wrote ranks.svg\n")
+    for options in (
+        ["-o", "x.svg"],
+        ["--vary", "ranks=2", "-o", "x.txt"],
+        ["--symbolic", "--vary", "ranks=2"],
+    ):
+        assert run([*call, *options]) == 2
+    assert not list(folder.glob("x.*"))

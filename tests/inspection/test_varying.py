@@ -94,3 +94,18 @@ def test_candidates(arch: tncompile.Architecture, training: bool) -> None:
             for other in found
         )
         assert each.on_front != beaten
+
+
+def test_pictures(arch: tncompile.Architecture) -> None:
+    """Titles of points have the numbers; what is no number has bars."""
+    sizes = arch.vary("batch", [1, 64, 512], search="fast")
+    svg = sizes.draw(theme="light").svg
+    for ratio in sizes.against_dense:
+        assert ratio is not None
+        assert repr(ratio) in svg
+    assert "planned: 64" in svg
+    kinds = arch.vary("ins", [[4, 8], [8, 8]], search="fast")
+    bars = kinds.draw().svg
+    assert "ins = [8, 8]" in bars
+    assert all(repr(seconds) in bars for seconds in kinds.seconds)
+    assert arch.vary("with_bias", [True], search="fast").draw().svg

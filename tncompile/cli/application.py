@@ -15,7 +15,8 @@ from tncompile.cli.bonds import bonds
 from tncompile.cli.checking import check
 from tncompile.cli.command import FINE, OUR_BUG, WRONG_PROGRAM, WRONG_USAGE
 from tncompile.cli.comparing import compare
-from tncompile.cli.compiling import compile, cost
+from tncompile.cli.compiling import compile
+from tncompile.cli.costing import cost
 from tncompile.cli.differing import diff
 from tncompile.cli.drawing import show_drawing
 from tncompile.cli.measuring import calibrate, explain_slow, tune

@@ -158,6 +158,9 @@ CHANNELS_LAST = option(
 )
 ROOT = option("--root FOLDER", "the folder that imports may not leave (the file's own)", _root)
 
+PLANNING = (SEARCH, MACHINE, MEMORY_LIMIT, LOCK, CHANNELS_LAST, ROOT)
+"""Options of commands that plan."""
+
 
 def seconds(default: str) -> Option:
     """`--seconds`."""

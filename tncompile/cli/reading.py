@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,3 +187,16 @@ def weights(path: str) -> dict[str, torch.Tensor]:
 
     with refused(f"cannot read {path}: ", OSError), refused("", ValueError):
         return dict(read_tensors(path)[0])
+
+
+def compiled(arguments: Namespace) -> Architecture:
+    """The block of a command that plans; the sizes given with it are its own."""
+    architecture = instantiate(
+        load_spec(arguments.file, arguments.root),
+        arguments.file,
+        arguments.target,
+        lock=arguments.lock,
+        channels_last=arguments.channels_last,
+    )
+    check_sizes(architecture, dict(arguments.size))
+    return architecture

@@ -42,12 +42,7 @@ if TYPE_CHECKING:
             choices=THEMES,
             default="auto",
         ),
-        opt.SEARCH,
-        opt.MACHINE,
-        opt.MEMORY_LIMIT,
-        opt.LOCK,
-        opt.CHANNELS_LAST,
-        opt.ROOT,
+        *opt.PLANNING,
     ],
 )
 def report(arguments: Namespace) -> None:
@@ -56,15 +51,7 @@ def report(arguments: Namespace) -> None:
     if output != reading.STANDARD_INPUT and Path(output).suffix.lower() != ".html":
         raise UsageError(f"-o takes a name that ends in .html, not {output}")
     weights = None if arguments.weights is None else reading.weights(arguments.weights)
-    spec = reading.load_spec(arguments.file, arguments.root)
-    architecture = reading.instantiate(
-        spec,
-        arguments.file,
-        arguments.target,
-        lock=arguments.lock,
-        channels_last=arguments.channels_last,
-    )
-    reading.check_sizes(architecture, dict(arguments.size))
+    architecture = reading.compiled(arguments)
     if isinstance(architecture, Model):
         reading.check_complete(architecture, dict(arguments.size))
     options: SearchOptions = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tncompile.inspection.comparing.difference import Difference
     from tncompile.inspection.report.report import Report
     from tncompile.inspection.symbolic.cost import SymbolicCost
-    from tncompile.inspection.varying import Value, Variation
+    from tncompile.inspection.varying.variation import Value, Variation
     from tncompile.network.model import TensorNetwork
     from tncompile.planning.paths.optimizers import Progress
     from tncompile.planning.plan import ContractionPlan
@@ -173,7 +173,7 @@ class Inspected:
     def vary(
         self,
         name: str,
-        values: Sequence[Value],
+        values: Sequence[Value | list[int]],
         *,
         batch: int | None = None,
         progress: Progress | None = None,
@@ -191,10 +191,10 @@ class Inspected:
         >>> arch.vary("batch", [1, 64], search="fast").costs[0].sizes
         {'...': 1}
         """
-        from tncompile.inspection.varying import varied
+        from tncompile.inspection.varying.variation import varied
 
         given = {"batch": batch, "progress": progress, **options}
-        return varied(self, name, tuple(values), given)  # type: ignore[arg-type]
+        return varied(self, name, values, given)  # type: ignore[arg-type]
 
     def diff(
         self,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from html import escape
 from itertools import count
 from pathlib import Path
-from typing import get_args
+from typing import Any, Protocol, get_args
 
 from tncompile.files import replaced
-from tncompile.inspection.drawing.scene import Page, Scene
+from tncompile.inspection.drawing.markup import escaped
+from tncompile.inspection.drawing.scene import Page
 from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Theme
 from tncompile.language.diagnostics.spelling import one_of
@@ -44,9 +44,27 @@ MOST_DEEP = 4
 _shown = count(1)
 
 
+class Titled(Protocol):
+    """What stands where, with a title: the scene of a network or a model, or a chart."""
+
+    @property
+    def title(self) -> str: ...
+
+
+class Writer(Protocol):
+    """Writes scenes of a kind as SVG; `number` tells apart copies on one page."""
+
+    def __call__(self, scene: Any, theme: Theme, *, number: int = 0) -> str: ...
+
+
 def require_page(theme: str, width: int) -> None:
     """ValueError for another theme, and for a page that is narrower or wider; TypeError."""
     one_of("the theme", theme, THEMES)
+    require_width(width)
+
+
+def require_width(width: int) -> None:
+    """ValueError for a page that is narrower or wider than one can ask for; TypeError."""
     if isinstance(width, bool) or not isinstance(width, int):
         raise TypeError(f"width is a number of px, not {width!r}")
     if not NARROWEST <= width <= WIDEST:
@@ -62,9 +80,10 @@ class Drawing:
     (True, Drawing(Tensor network MPO(ins = [4, 8], outs = [8, 4], ranks = [4])))
     """
 
-    scene: Scene
+    scene: Titled
     theme: Theme = "auto"
     page: Callable[[], Page] | None = None  # for `html()` alone, so made when it is asked for
+    write: Writer = field(default_factory=lambda: svg_of)  # no method, as a default would be
 
     def __repr__(self) -> str:
         return f"Drawing({self.scene.title})"
@@ -76,7 +95,7 @@ class Drawing:
         >>> arch.draw().svg.count("<title>bond b[0]: size 4, joins G[0] and G[1]</title>")
         1
         """
-        return svg_of(self.scene, self.theme)
+        return self.write(self.scene, self.theme)
 
     def html(self) -> str:
         """A page with the picture, which loads nothing.
@@ -86,27 +105,28 @@ class Drawing:
         >>> arch.draw().html().splitlines()[0]
         '<!doctype html>'
         """
-        page = Page(self.scene) if self.page is None else self.page()
+        page = None if self.page is None else self.page()
+        inner = page.inner if page else ()
         light, dark = (f"body{{background:{p.ground};color:{p.ink}}}" for p in (LIGHT, DARK))
         colors = dark if self.theme == "dark" else light
         if self.theme == "auto":
             colors += f"@media (prefers-color-scheme:dark){{{dark}}}"
         policy = "default-src 'none'; style-src 'unsafe-inline'"
-        if page.inner:
+        if inner:
             digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
             policy += f"; script-src 'sha256-{digest}'"
         sections = "".join(
-            f'<details id="{place}"><summary>{escape(title)}</summary>'
-            f"{svg_of(scene, self.theme, number=number)}</details>"
-            for number, (place, title, scene) in enumerate(page.inner, 1)
+            f'<details id="{place}"><summary>{escaped(title)}</summary>'
+            f"{self.write(scene, self.theme, number=number)}</details>"
+            for number, (place, title, scene) in enumerate(inner, 1)
         )
-        script = f"<script>{SCRIPT}</script>" if page.inner else ""
-        picture = svg_of(page.linked, self.theme)
+        script = f"<script>{SCRIPT}</script>" if inner else ""
+        picture = self.write(page.linked if page else self.scene, self.theme)
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(self.scene.title)}</title><style>{colors}{STYLE}</style></head>"
+            f"<title>{escaped(self.scene.title)}</title><style>{colors}{STYLE}</style></head>"
             f"<body>{picture}{sections}{script}</body></html>\n"
         )
 
@@ -125,7 +145,7 @@ class Drawing:
             words = "resvg-py makes PNGs and is not here: pip install 'tncompile[png]'"
             raise ImportError(words) from None
         fixed: Theme = "dark" if self.theme == "dark" else "light"
-        return bytes(svg_to_bytes(svg_string=svg_of(self.scene, fixed), zoom=zoom))
+        return bytes(svg_to_bytes(svg_string=self.write(self.scene, fixed), zoom=zoom))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `.svg`, `.png` or `.html`, by the name; the file appears whole or not at all.
@@ -151,4 +171,4 @@ class Drawing:
 
     def _repr_svg_(self) -> str:
         """With ids of its own each time: a page that hides a cell would hide its twins, too."""
-        return svg_of(self.scene, self.theme, number=next(_shown))
+        return self.write(self.scene, self.theme, number=next(_shown))

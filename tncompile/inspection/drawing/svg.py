@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
-from html import escape
 from math import ceil, floor
 
 from tncompile.inspection.drawing import signs
+from tncompile.inspection.drawing.markup import (
+    escaped,
+    opened,
+    own_prefix,
+    px,
+    rectangle,
+    written_line,
+)
 from tncompile.inspection.drawing.scene import (
     Box,
     CellBox,
@@ -19,8 +25,8 @@ from tncompile.inspection.drawing.scene import (
     StripBox,
     Wire,
 )
-from tncompile.inspection.drawing.text import Line, Span, width_of
-from tncompile.inspection.drawing.theme import Theme, style
+from tncompile.inspection.drawing.text import Span, width_of
+from tncompile.inspection.drawing.theme import Theme, marked_rules, plain_rules, style
 
 HALO = 5.0
 """How much wider than a line what keeps it apart from those that it crosses is."""
@@ -32,13 +38,8 @@ LEGEND_ROW = 18.0
 
 
 def svg_of(scene: Scene, theme: Theme = "auto", *, number: int = 0) -> str:
-    """The text of an SVG, `number` tells apart copies on one page.
-
-    Ids and selectors begin with a digest of what the picture shows, for pages and notebooks share
-    one space of names.
-    """
-    digest = sha256(f"{scene.title}\0{scene.description}\0{theme}\0{number}".encode()).hexdigest()
-    own = f"tn{digest[:8]}"
+    """The text of an SVG, `number` tells apart copies on one page."""
+    own = own_prefix(scene.title, scene.description, theme, number)
     return "".join(_Writing(scene, own, theme).parts())
 
 
@@ -57,15 +58,10 @@ class _Writing:
         if legend:
             width = max(width, ceil(max(right for _, right, _ in legend) + across - left))
             height = ceil(legend[-1][2] + down) - top
-        yield (
-            f'<svg xmlns="http://www.w3.org/2000/svg" id="{own}" '
-            f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}" '
-            f'role="img" aria-labelledby="{own}t {own}d" style="max-width:100%;height:auto">'
-            f'<title id="{own}t">{escape(scene.title)}</title>'
-            f'<desc id="{own}d">{escape(scene.description)}</desc>'
-            f"<style>{style('#' + own, self.theme, marks=bool(scene.marks()))}</style>"
-            f'<rect class="bg" x="{left}" y="{top}" width="{width}" height="{height}"/>'
-        )
+        view = (left, top, width, height)
+        rules = marked_rules if scene.marks() else plain_rules
+        sheet = style("#" + own, self.theme, rules)
+        yield opened(own, view, scene.title, scene.description, sheet)
         yield from self.body()
         for parts, _, _ in legend:
             yield parts
@@ -103,7 +99,7 @@ class _Writing:
             for path, wire in paths:
                 yield self._line(path, wire)
             if wires[0].title:
-                yield f"<title>{escape(wires[0].title)}</title>"
+                yield f"<title>{escaped(wires[0].title)}</title>"
             yield "</g>"
 
     @staticmethod
@@ -117,26 +113,26 @@ class _Writing:
     def _disk(self, disk: Disk) -> str:
         if disk.kind in ("input", "output"):
             name, side = f"{disk.kind[0]}q", 2 * disk.radius
-            return _rectangle(Box(disk.x, disk.y, side, side), name, 0)
+            return rectangle(Box(disk.x, disk.y, side, side), name, 0)
         name = "d" if disk.kind == "dot" else "bd"
-        title = f"<title>{escape(disk.title)}</title>" if disk.title else ""
-        circle = f'<circle class="{name}" cx="{_n(disk.x)}" cy="{_n(disk.y)}" r="{_n(disk.radius)}"'
+        title = f"<title>{escaped(disk.title)}</title>" if disk.title else ""
+        circle = f'<circle class="{name}" cx="{px(disk.x)}" cy="{px(disk.y)}" r="{px(disk.radius)}"'
         return f"<g{_data('leg', disk.leg)}>{circle}/>{title}</g>"
 
     # ── strips ────────────────────────────────────────────────────────────────────────────────────
 
     def _strip(self, strip: StripBox) -> Iterator[str]:
         name, box = strip.role[0], strip.box
-        yield f"<g{_data('strip', strip.key)}><title>{escape(strip.title)}</title>"
-        yield _rectangle(box, _marked(name, strip.mark), signs.STRIP_RADIUS)
+        yield f"<g{_data('strip', strip.key)}><title>{escaped(strip.title)}</title>"
+        yield rectangle(box, _marked(name, strip.mark), signs.STRIP_RADIUS)
         for place, cell in enumerate(strip.cells):
             if cell.padded:
                 right, left = cell.box.right, cell.box.right - cell.padded
                 part = Box((left + right) / 2, box.y, cell.padded, box.height - 3)
                 yield from self._hatching(part)
             if place:
-                x = _n(cell.box.left)
-                yield f'<path class="{name}v" d="M{x},{_n(box.top)}V{_n(box.bottom)}"/>'
+                x = px(cell.box.left)
+                yield f'<path class="{name}v" d="M{x},{px(box.top)}V{px(box.bottom)}"/>'
             yield from self._cell(cell, name, box)
         yield "</g>"
 
@@ -145,48 +141,48 @@ class _Writing:
         if cell.bar:
             left, right = min(cell.legs) - 9, max(cell.legs) + 9
             dots = ' stroke-dasharray="1 7"' if cell.dotted else ""
-            yield f'<path class="{name}b" d="M{_n(left)},{_n(edge)}H{_n(right)}"{dots}/>'
+            yield f'<path class="{name}b" d="M{px(left)},{px(edge)}H{px(right)}"{dots}/>'
         if cell.square:
-            y = _n(edge - 6)
-            yield f'<rect class="{name}q" x="{_n(cell.box.x - 6)}" y="{y}" width="12" height="12"/>'
+            y = px(edge - 6)
+            yield f'<rect class="{name}q" x="{px(cell.box.x - 6)}" y="{y}" width="12" height="12"/>'
         if cell.text:
             x = cell.box.x - cell.padded / 2
-            yield self._text(x, box.y + 0.36 * cell.text[0].size, cell.text, "middle", "")
+            yield written_line(x, box.y + 0.36 * cell.text[0].size, cell.text, "middle", "")
 
     # ── nodes ─────────────────────────────────────────────────────────────────────────────────────
 
     def _figure(self, figure: Figure) -> Iterator[str]:
         box = figure.box
         if figure.link:
-            yield f'<a href="#{escape(figure.link)}">'
-        yield f"<g{_data('tensor', figure.key)}><title>{escape(figure.title)}</title>"
+            yield f'<a href="#{escaped(figure.link)}">'
+        yield f"<g{_data('tensor', figure.key)}><title>{escaped(figure.title)}</title>"
         name = "n" if figure.shade is None else f"s{figure.shade % 6}"
         name = "f" if figure.frozen or figure.shape == "layer" else name
         name = "m" if figure.shape in ("model", "function", "frame") else name
         name = _marked(name, figure.mark)
         if figure.shape == "plus":
-            x, y = _n(box.x), _n(box.y)
+            x, y = px(box.x), px(box.y)
             yield f'<circle class="bg e" cx="{x}" cy="{y}" r="7.5" stroke-width="1.5"/>'
             cross = (
-                f"M{_n(box.x - 4.5)},{y}H{_n(box.x + 4.5)}M{x},{_n(box.y - 4.5)}V{_n(box.y + 4.5)}"
+                f"M{px(box.x - 4.5)},{y}H{px(box.x + 4.5)}M{x},{px(box.y - 4.5)}V{px(box.y + 4.5)}"
             )
             yield f'<path class="e" d="{cross}" stroke-width="1.5"/>'
         elif figure.shape == "rung":
-            x, y, radius = _n(box.x), _n(box.y), _n(box.width / 2)
+            x, y, radius = px(box.x), px(box.y), px(box.width / 2)
             yield f'<circle class="d" cx="{x}" cy="{y}" r="{radius}"/>'
         elif figure.shape in ("bar", "input"):
-            yield _rectangle(box, "i" if figure.shape == "input" else "d", signs.STRIP_RADIUS)
+            yield rectangle(box, "i" if figure.shape == "input" else "d", signs.STRIP_RADIUS)
         elif figure.shape == "window":
             yield f'<path class="{name}" d="{_hexagon(box)}"/>'
         elif figure.shape == "subtree":
-            top, bottom = _n(box.top), _n(box.bottom)
-            path = f"M{_n(box.x)},{top}L{_n(box.right)},{bottom}H{_n(box.left)}Z"
+            top, bottom = px(box.top), px(box.bottom)
+            path = f"M{px(box.x)},{top}L{px(box.right)},{bottom}H{px(box.left)}Z"
             yield f'<path class="{name}" stroke-dasharray="3 3" d="{path}"/>'
         elif figure.shape == "more":
-            yield _rectangle(box, _marked("bg", figure.mark), signs.NODE_RADIUS)
+            yield rectangle(box, _marked("bg", figure.mark), signs.NODE_RADIUS)
         else:
             round_off = box.height / 2 if figure.shape == "function" else signs.NODE_RADIUS
-            yield _rectangle(box, name, round_off)
+            yield rectangle(box, name, round_off)
         if figure.inner is not None:
             yield from self._inner(figure, figure.inner)
         if figure.frozen and figure.shape == "tensor":
@@ -195,9 +191,9 @@ class _Writing:
             size = figure.label[0].size
             down = 0.36 * size + (4.5 if figure.shape == "subtree" else 0)
             if figure.note:
-                yield self._text(box.x, box.y + 15, figure.note, "middle", "")
+                yield written_line(box.x, box.y + 15, figure.note, "middle", "")
                 down -= 8
-            yield self._text(
+            yield written_line(
                 box.x, box.y + down, figure.label, "middle", "l" if figure.frozen else ""
             )
         yield "</g>"
@@ -208,10 +204,10 @@ class _Writing:
         """What a frame holds, below its title."""
         box, extent = figure.box, inner.extent()
         title = (*figure.label, *((Span("  ", 13), *figure.note) if figure.note else ()))
-        yield self._text(box.left + 12, box.top + 17, title, "start", "")
+        yield written_line(box.left + 12, box.top + 17, title, "start", "")
         dx = box.x - extent.x
         dy = box.bottom - signs.FRAME - extent.bottom
-        yield f'<g transform="translate({_n(dx)} {_n(dy)})">'
+        yield f'<g transform="translate({px(dx)} {px(dy)})">'
         yield from _Writing(inner, self.own, self.theme).body()
         yield "</g>"
 
@@ -226,7 +222,7 @@ class _Writing:
             a, b = max(start, left), min(start + bottom - top, right)
             if a < b:
                 moves.append(
-                    f"M{_n(a)},{_n(bottom - (a - start))}L{_n(b)},{_n(bottom - (b - start))}"
+                    f"M{px(a)},{px(bottom - (a - start))}L{px(b)},{px(bottom - (b - start))}"
                 )
             start += 7 * 1.414
         yield f'<path class="x" d="{"".join(moves)}"/>'
@@ -238,25 +234,12 @@ class _Writing:
         if label.plate:
             box = label.box
             padded = Box(box.x, box.y, box.width + 4, box.height + 3)
-            plate = _rectangle(padded, "p", 2)
+            plate = rectangle(padded, "p", 2)
         if label.turned:
-            inner = self._text(0, 0, label.line, label.anchor, "")
-            where = f"translate({_n(label.x)} {_n(label.y)}) rotate(-90)"
+            inner = written_line(0, 0, label.line, label.anchor, "")
+            where = f"translate({px(label.x)} {px(label.y)}) rotate(-90)"
             return f'{plate}<g transform="{where}">{inner}</g>'
-        return plate + self._text(label.x, label.y, label.line, label.anchor, "l")
-
-    @staticmethod
-    def _text(x: float, y: float, line: Line, anchor: str, name: str) -> str:
-        parts, lowered = [], 0.0
-        size = line[0].size
-        for span in line:
-            parts.append(_span(span, size, span.lowered - lowered))
-            lowered = span.lowered
-        own = f' class="{name}"' if name else ""
-        at = "" if anchor == "start" else f' text-anchor="{anchor}"'
-        return (
-            f'<text{own} x="{_n(x)}" y="{_n(y)}" font-size="{size:g}"{at}>{"".join(parts)}</text>'
-        )
+        return plate + written_line(label.x, label.y, label.line, label.anchor, "l")
 
     def _legend(self, left: float, y: float, room: float) -> Iterator[tuple[str, float, float]]:
         """Signs and what they say, in lines; with each how far right it goes, and its height."""
@@ -267,8 +250,12 @@ class _Writing:
             wide = aside + width_of(line)
             if x > left and x + wide > left + room:
                 x, y = left, y + LEGEND_ROW
-            inner = LEGEND_SIGNS.get(sign, "") + self._text(aside, 4, line, "start", "")
-            yield f'<g transform="translate({_n(x)} {_n(y)})">{inner}</g>', x + wide, y
+            inner = LEGEND_SIGNS.get(sign, "") + written_line(aside, 4, line, "start", "")
+            yield (
+                f'<g transform="translate({px(x)} {px(y)})">{inner}</g>',
+                x + wide,
+                y,
+            )
             x += wide + 20
 
 
@@ -298,30 +285,11 @@ def _marked(name: str, mark: Mark) -> str:
     return f"{name} c-{mark}" if mark else name
 
 
-def _span(span: Span, size: float, down: float) -> str:
-    names = {"dim": "t", "italic": "k", "dim italic": "t k", "bold": "w"}.get(span.style, "")
-    attributes = f' class="{names}"' if names else ""
-    attributes += f' font-size="{span.size:g}"' if span.size != size else ""
-    attributes += f' dy="{_n(down)}"' if down else ""
-    text = escape(span.text)
-    return f"<tspan{attributes}>{text}</tspan>" if attributes else text
-
-
-def _n(value: float) -> str:
-    """A coordinate with one decimal.
-
-    >>> _n(3.04), _n(-0.04)
-    ('3', '0')
-    """
-    text = f"{value:.1f}".removesuffix(".0")
-    return "0" if text == "-0" else text
-
-
 def _path(wire: Wire) -> str:
-    parts = [f"M{_n(wire.start[0])},{_n(wire.start[1])}"]
+    parts = [f"M{px(wire.start[0])},{px(wire.start[1])}"]
     for segment in wire.segments:
         letter = "L" if len(segment) == 1 else "C"
-        parts.append(letter + " ".join(f"{_n(x)},{_n(y)}" for x, y in segment))
+        parts.append(letter + " ".join(f"{px(x)},{px(y)}" for x, y in segment))
     return "".join(parts)
 
 
@@ -330,25 +298,18 @@ def _arrow(wire: Wire) -> str:
     x, y = wire.segments[-1][-1]
     way = 1 if x > wire.start[0] else -1
     tip = x + way * 7
-    return f'<path class="d" d="M{_n(tip)},{_n(y)}L{_n(x - way)},{_n(y - 4)}V{_n(y + 4)}Z"/>'
-
-
-def _rectangle(box: Box, name: str, radius: float) -> str:
-    return (
-        f'<rect class="{name}" x="{_n(box.left)}" y="{_n(box.top)}" '
-        f'width="{_n(box.width)}" height="{_n(box.height)}" rx="{radius:g}"/>'
-    )
+    return f'<path class="d" d="M{px(tip)},{px(y)}L{px(x - way)},{px(y - 4)}V{px(y + 4)}Z"/>'
 
 
 def _hexagon(box: Box) -> str:
     side = 10.0
-    left, right = _n(box.left + side), _n(box.right - side)
+    left, right = px(box.left + side), px(box.right - side)
     return (
-        f"M{left},{_n(box.top)}H{right}L{_n(box.right)},{_n(box.y)}L{right},{_n(box.bottom)}"
-        f"H{left}L{_n(box.left)},{_n(box.y)}Z"
+        f"M{left},{px(box.top)}H{right}L{px(box.right)},{px(box.y)}L{right},{px(box.bottom)}"
+        f"H{left}L{px(box.left)},{px(box.y)}Z"
     )
 
 
 def _data(kind: str, name: str) -> str:
     """What scripts of a page find a group by."""
-    return f' class="{kind}" data-{kind}="{escape(name)}"' if name else ""
+    return f' class="{kind}" data-{kind}="{escaped(name)}"' if name else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+from unicodedata import east_asian_width
 
 Style = Literal["plain", "italic", "dim", "dim italic", "bold"]
 
@@ -21,8 +22,11 @@ WIDTHS = {
 }
 """Widths in parts of the font size, of Helvetica and fonts that have its metrics."""
 
-OTHER = 0.72
-"""The width of a character that is not in the table."""
+BOLD = 1.06
+"""How much wider bold letters are."""
+
+OTHER, SQUARE = 0.72, 1.0
+"""The width of a character that is not in the table, and of those of East Asia."""
 
 SLACK = 1.06
 """Browsers' fonts are up to 8 % wider than the table (DejaVu Sans), or 10 % narrower."""
@@ -40,7 +44,13 @@ class Span:
     @property
     def width(self) -> float:
         """In px."""
-        return SLACK * self.size * sum(WIDTHS.get(each, OTHER) for each in self.text)
+        wider = BOLD if self.style == "bold" else 1.0
+        parts = sum(WIDTHS.get(each) or _other(each) for each in self.text)
+        return SLACK * self.size * wider * parts
+
+
+def _other(character: str) -> float:
+    return SQUARE if east_asian_width(character) in "WF" else OTHER
 
 
 Line = tuple[Span, ...]

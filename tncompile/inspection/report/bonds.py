@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import tncompile.planning.wording as wording
 from tncompile.inspection.bonds.bonds import Bond, Bonds, bonds_of
-from tncompile.inspection.charts.charts import Spectrum, chart_svg
+from tncompile.inspection.charts.chart import Spectrum
+from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, table, text
 from tncompile.network.model import TensorNetwork
@@ -17,6 +18,7 @@ from tncompile.planning.report.cost import Cost
 if TYPE_CHECKING:
     import torch
 
+WIDTH = 480
 MOST_PICTURES = 12
 """Bonds with a picture and a slider: the first and the last of more."""
 
@@ -51,7 +53,7 @@ def bonds_part(
         "Beside each number the same for a fresh start: an untrained network has entropy, too."
         if given
         else "Untrained weights, seed 0: these are real numbers, but those of noise. A report with "
-        "--weights has them beside the numbers of a trained network."
+        "weights has them beside the numbers of a trained network."
     )
     shown = _ends(bonds, MOST_PICTURES)
     return joined(
@@ -98,15 +100,17 @@ def _sliders(
     for place, bond in enumerate(bonds):
         fresh = beside[bond.name]
         spectrum = Spectrum(
-            title=f"Singular values of {bond.name}",
-            values=tuple(bond.weights.tolist()),
-            fresh=tuple(fresh.weights.tolist()) if given else None,
+            f"Singular values of {bond.name}",
+            bond.weights.tolist(),
+            fresh.weights.tolist() if given else (),
+            rank=bond.size,
+            names=("these weights", "fresh") if given else ("fresh", "fresh"),
         )
         caption = f"{bond.name}: singular values over the norm of the map, largest first"
         figures.append(
             element(
                 "figure",
-                Html(chart_svg(spectrum, theme)),
+                Html(chart_svg(spectrum, theme, width=WIDTH)),
                 element("figcaption", text(caption)),
                 data_bond=str(place),
                 hidden=place > 0,

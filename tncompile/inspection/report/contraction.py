@@ -75,12 +75,21 @@ def contraction_part(
         element("div", network_figure, tree_figure, class_="two"),
         _controls(len(rungs)),
         element("p", text(words), class_="say", aria_live="polite"),
-        more,
-        EMPTY if method is None else code(method.written, label="The code of each step", long=True),
+        element("div", *_beside(more, method), class_="two"),
         _table(rungs, shown, cost),
         data({"steps": [_step(rung, method, cost) for rung in rungs]}),
         class_="contraction",
     )
+
+
+def _beside(more: Html, method: Method | None) -> list[Html]:
+    """What follows the steps beside the pictures."""
+    parts = [more] if more else []
+    if method is not None:
+        lines = code(method.written, label="The code of each step", long=True)
+        words = "The lines of the step that is shown light up."
+        parts.append(element("figure", lines, element("figcaption", text(words))))
+    return parts
 
 
 def _order(cost: Cost) -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import tncompile.planning.wording as wording
-from tncompile.inspection.charts.charts import (
+from tncompile.inspection.charts.chart import (
+    Chart,
     Dot,
-    Line,
+    Highlight,
+    Level,
     Lines,
     Scatter,
-    Stack,
+    Series,
     Stacks,
-    chart_svg,
+    Step,
+    Threshold,
 )
+from tncompile.inspection.charts.numbers import Axis
+from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
 from tncompile.models.costs.report import ModelCost
@@ -24,40 +29,40 @@ from tncompile.planning.report.cost_table import TOTALS
 from tncompile.planning.tolerances import CLEARLY
 from tncompile.simulation.modes import MODES
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+WIDTH = 480
+"""Pictures are made for so many px: half of a page, and not much more than a phone."""
 
-MOST_CANDIDATES = 60
-"""Plans of a picture; the fastest, and all on the front, of more."""
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def memory_figure(cost: Cost, theme: Theme) -> Html:
     """The bytes alive while each step runs: those of the cost itself, so that both are one."""
     memory = cost.live_bytes
     names = [step.result for step in cost.steps]
-    stacks = []
+    steps = []
     for step in memory.steps:
-        name = "" if step.contraction is None else names[step.contraction]
-        name = name or step.result
-        stacks.append(
-            Stack(
-                f"{name}, backward" if step.backward else name,
-                (memory.inputs, memory.parameters, step.waiting, step.written),
-            )
-        )
-    backward = next((k for k, step in enumerate(memory.steps) if step.backward), None)
+        name = "other" if step.contraction is None else names[step.contraction]
+        amounts = (memory.inputs, memory.parameters, step.waiting, step.written)
+        steps.append(Step(f"{name}, backward" if step.backward else name, amounts))
+    backward = next((k for k, step in enumerate(memory.steps) if step.backward), 0)
     chart = Stacks(
-        title="Memory over time",
-        layers=("inputs", "weights", "waiting", "written now"),
-        stacks=tuple(stacks),
-        divider=backward,
-        text=wording.bytes_text,
+        "Memory over time",
+        ("inputs", "weights", "waiting", "written now"),
+        steps,
+        Axis("bytes", text=wording.bytes_text, unit="B", binary=True),
+        divider=backward or None,
     )
-    waiting = "what waits" if backward is None else "what waits, gradients, what autograd saves"
+    waiting = "what waits" if not backward else "what waits, gradients, what autograd saves"
     words = (
         f"Bytes alive while each step runs: inputs, weights, {waiting}, and what the step writes. "
         f"The peak, {wording.bytes_text(memory.peak)}, is the figure of the table."
     )
-    return element("figure", Html(chart_svg(chart, theme)), element("figcaption", text(words)))
+    return _figure(chart, words, theme)
+
+
+def _figure(chart: Chart, words: str, theme: Theme) -> Html:
+    svg = Html(chart_svg(chart, theme, width=WIDTH))
+    return element("figure", svg, element("figcaption", text(words)))
 
 
 def costs_part(cost: Cost, candidates: Sequence[CandidatePlan], theme: Theme) -> Html:
@@ -89,16 +94,16 @@ def batch_figure(cost: Cost | ModelCost, theme: Theme) -> Html:
     costs = [cost.at(size) for size in sizes]
     if isinstance(cost, Cost):
         return _of_network(cost, sizes, [each for each in costs if isinstance(each, Cost)], theme)
-    seconds = [each.seconds / size for size, each in zip(sizes, costs, strict=True)]
+    points = [(float(size), each.seconds / size) for size, each in zip(sizes, costs, strict=True)]
     chart = Lines(
-        title="Time a row against batch",
-        x="batch",
-        lines=(Line("predicted", tuple(zip(map(float, sizes), seconds, strict=True))),),
-        y_text=wording.seconds_text,
-        highlighted=float(planned),
+        "Time a row against batch",
+        [Series("predicted", points)],
+        Axis("batch", log=True),
+        Axis("time a row", log=True, text=wording.seconds_text, unit="s"),
+        highlight=_planned(planned, points),
     )
     words = f"The predicted time over the batch; planned for {planned:,}, the same plans elsewhere."
-    return element("figure", Html(chart_svg(chart, theme)), element("figcaption", text(words)))
+    return _figure(chart, words, theme)
 
 
 def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -> Html:
@@ -107,7 +112,7 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
     planned = cost.sizes[leading]
     dense = [each.figures.dense_seconds for each in costs]
     relative = all(dense)
-    lines = []
+    series = []
     for mode in dict.fromkeys((cost.mode, "folded")):
         if cost.mode == "training" and mode == "folded":
             continue
@@ -115,17 +120,22 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
         for size, each in zip(sizes, costs, strict=True):
             unit = each.figures.dense_seconds if relative else float(size)
             points.append((float(size), each.chosen[mode].cost.seconds / (unit or 1.0)))
-        lines.append(Line("plan" if mode == cost.mode else mode, tuple(points)))
-    thresholds = [v.up_to for v in cost.plan.of(cost.mode) if v.up_to is not None]
-    marks = tuple((float(size), f"up to {size:,}") for size in thresholds if size <= sizes[-1])
+        series.append(Series("this plan" if mode == cost.mode else mode, points))
+    ends = [variant.up_to for variant in cost.plan.of(cost.mode)]
+    marks = [Threshold(float(end), f"up to {end:,}") for end in ends if end and end < sizes[-1]]
+    title = "Time a row against batch"
+    y = Axis("time a row", log=True, text=wording.seconds_text, unit="s")
+    if relative:
+        title = f"Time against batch, in units of {cost.dense_layer}"
+        y = Axis(f"time / {cost.dense_layer}", log=True, text=wording.ratio_text)
     chart = Lines(
-        title=f"Time against batch, in units of {cost.dense_layer}" if relative else "Time a row",
-        x="batch",
-        lines=tuple(lines),
-        y_text=wording.ratio_text if relative else wording.seconds_text,
-        reference=(1.0, cost.dense_layer or "", CLEARLY - 1) if relative else None,
-        marks=marks,
-        highlighted=float(planned),
+        title,
+        series,
+        Axis("batch", log=True),
+        y,
+        level=Level(1.0, cost.dense_layer or "", CLEARLY - 1) if relative else None,
+        thresholds=marks,
+        highlight=_planned(planned, series[0].points),
     )
     words = f"Planned for {planned:,}; the same plan at other sizes, and where it changes over."
     if relative:
@@ -133,41 +143,36 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
     crossing = cost.crossings.get("dense layer")
     if crossing is not None:
         words += f" A dense layer is faster {crossing}."
-    return element("figure", Html(chart_svg(chart, theme)), element("figcaption", text(words)))
+    return _figure(chart, words, theme)
+
+
+def _planned(planned: int, points: Sequence[tuple[float, float | None]]) -> Highlight | None:
+    """The size that was planned for, on the line."""
+    at = next((y for x, y in points if x == planned), None)
+    return None if at is None else Highlight(float(planned), at, f"batch {planned:,}")
 
 
 def _front(cost: Cost, candidates: Sequence[CandidatePlan], theme: Theme) -> Html:
     """What the search compared: FLOPs across, time up, memory as area."""
     if len(candidates) < 2:
         return EMPTY
-    rest = [e for e in candidates[MOST_CANDIDATES:] if e.on_front or e.chosen]
-    shown = [*candidates[:MOST_CANDIDATES], *rest]
+    fastest = {each.name: each for each in reversed(candidates)}
+    shown = [e for e in candidates if e.on_front or e.chosen or fastest[e.name] is e]
+    chosen = [place for place, each in enumerate(shown) if each.chosen]
     chart = Scatter(
-        title="Plans that were compared",
-        x="FLOPs",
-        y="time",
-        dots=tuple(
-            Dot(
-                each.name,
-                float(each.flops),
-                each.seconds,
-                float(each.peak_bytes),
-                each.chosen,
-                each.on_front,
-                f"{wording.count_text(each.flops)} FLOPs, {wording.seconds_text(each.seconds)}, "
-                f"{wording.bytes_text(each.peak_bytes)}",
-            )
-            for each in shown
-        ),
-        x_text=wording.count_text,
-        y_text=wording.seconds_text,
+        "Plans that were compared",
+        [Dot(e.name, float(e.flops), e.seconds, float(e.peak_bytes)) for e in shown],
+        Axis("FLOPs", log=True, text=wording.count_text),
+        Axis("predicted time", log=True, text=wording.seconds_text, unit="s"),
+        Axis("peak memory", text=wording.bytes_text, unit="B"),
+        chosen=chosen[0] if chosen else None,
     )
     words = (
-        f"{len(candidates):,} scheduled trees that the search compared; areas are their peak "
-        "memory. The ringed one runs; those joined by a line are beaten by none in FLOPs, time "
-        "and memory at once."
+        f"Of {len(candidates):,} scheduled trees that the search compared, the fastest of each "
+        "order, and what no other beats in FLOPs, time and memory at once. Areas are peak memory; "
+        "the ringed one runs; a line joins those that are beaten by none in both FLOPs and time."
     )
-    return element("figure", Html(chart_svg(chart, theme)), element("figcaption", text(words)))
+    return _figure(chart, words, theme)
 
 
 def _totals(cost: Cost) -> Html:

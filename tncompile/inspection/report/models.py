@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tncompile.planning.wording as wording
-from tncompile.inspection.charts.charts import Tile, TreeMap, chart_svg
+from tncompile.inspection.charts.chart import Part, TreeMap
+from tncompile.inspection.charts.numbers import Axis
+from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.scene import Page
 from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import Theme
@@ -118,40 +120,48 @@ def _parts(cost: ModelCost, theme: Theme) -> Html:
                 "div",
                 element(
                     "div",
-                    element("label", text("Areas by "), element("select", *options)),
-                    class_="controls",
+                    element(
+                        "div",
+                        element("label", text("Areas by "), element("select", *options)),
+                        class_="controls",
+                    ),
+                    *maps,
+                    class_="parts",
                 ),
-                *maps,
-                class_="parts",
+                batch_figure(cost, theme),
+                class_="two",
             ),
-            batch_figure(cost, theme),
             uncounted,
             table(columns, shown, texts=2, caption=caption),
         ]
     )
 
 
-_TEXT = {
-    "parameters": wording.count_text,
-    "FLOPs": wording.count_text,
-    "time": wording.seconds_text,
+AXES = {
+    "parameters": Axis("parameters", text=wording.count_text),
+    "FLOPs": Axis("FLOPs", text=wording.count_text),
+    "time": Axis("predicted time", text=wording.seconds_text, unit="s"),
 }
 
 
 def _map(cost: ModelCost, kind: str, words: str) -> TreeMap:
     title = f"{cost.name.partition('(')[0]} by {words}"
-    return TreeMap(title, _tile(cost.root, kind, cost), _TEXT[kind])
+    whole = _part(cost.root, kind, cost)
+    own = [Part("its own", whole.weight)] if whole.weight else []
+    return TreeMap(title, [*whole.parts, *own], AXES[kind])
 
 
-def _tile(part: PartCost, kind: str, cost: ModelCost) -> Tile:
-    """A part and its parts; what it takes beyond these is a tile of its own."""
-    inner = tuple(_tile(each, kind, cost) for each in part.parts)
-    return Tile(part.name, _weight(part, kind, cost), inner)
+def _part(part: PartCost, kind: str, cost: ModelCost) -> Part:
+    """A part and its parts; what it takes beyond these is its own weight."""
+    inner = [_part(each, kind, cost) for each in part.parts]
+    own = max(0.0, _weight(part, kind, cost) - sum(each.total for each in inner))
+    return Part(part.name, own, inner, part.kind)
 
 
 def _weight(part: PartCost, kind: str, cost: ModelCost) -> float:
     figures = part.training if cost.mode == "training" else part.inference
-    return {"parameters": part.parameters, "FLOPs": figures.flops, "time": figures.seconds}[kind]
+    numbers = {"parameters": part.parameters, "FLOPs": figures.flops, "time": figures.seconds}
+    return float(numbers[kind])
 
 
 def _rows(part: PartCost, cost: ModelCost, path: str, depth: int) -> list[tuple[str, ...]]:

@@ -159,8 +159,9 @@ for (const part of all(document, '.bonds')) {
     const picture = pictures.find((each) => !each.hidden);
     const cut = picture && picture.querySelector('[data-x0]');
     if (cut) {
-      const x = Number(cut.getAttribute('data-dx')) * (rank - 1);
+      const x = Number(cut.getAttribute('data-x0')) + Number(cut.getAttribute('data-dx')) * rank;
       cut.setAttribute('transform', 'translate(' + x + ' 0)');
+      cut.querySelector('text').textContent = 'rank ' + rank;
     }
   };
   choice.addEventListener('change', () => {

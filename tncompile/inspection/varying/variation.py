@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tncompile.planning.wording as wording
+from tncompile.inspection.charts.show import chart_drawing
+from tncompile.inspection.drawing.drawing import Drawing
+from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.varying.picture import variation_chart
+from tncompile.inspection.varying.table import variation_table
 from tncompile.language.diagnostics.excerpt import Line
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.models.costs.report import ModelCost
@@ -71,28 +76,14 @@ class Variation:
 
     def table(self, width: int = wording.WIDTH) -> str:
         """A row a value: parameters, FLOPs, time, memory, the time against the dense layer."""
-        first = self.costs[0]
-        like = f"× {self.dense_layer}" if self.dense_layer else ""
-        head = ["contraction"] if isinstance(first, Cost) else []
-        head += ["parameters", "FLOPs", "time", "peak", *([like] if like else [])]
-        rows = []
-        for value, cost in zip(self.values, self.costs, strict=True):
-            row = [value_text(value)]
-            if isinstance(cost, Cost):
-                row.append(wording.plan_text(cost.found_by, cost.chosen[cost.mode].schedule))
-            row += [
-                wording.count_text(parameter_count(cost)),
-                wording.count_text(cost.flops),
-                wording.seconds_text(cost.seconds),
-                wording.bytes_text(cost.peak_bytes),
-            ]
-            if like:
-                ratio = against_dense(cost)
-                row.append("—" if ratio is None else wording.digits_text(ratio))
-            rows.append(tuple(row))
-        texts = 2 if isinstance(first, Cost) else 1
-        table = wording.columns_text((self.name, *head), rows, max(wording.WIDTH, width), texts)
-        return f"{wording.shortened(self.title)}\npredicted for {first.machine}\n\n{table}\n"
+        return variation_table(self, max(wording.WIDTH, width))
+
+    def draw(self, *, theme: Theme = "auto", width: int = 600) -> Drawing:
+        """A picture: the time at each value, over that of the dense layer where there is one.
+
+        Raises ValueError for another theme, and widths below 240 or above 10,000 px.
+        """
+        return chart_drawing(variation_chart(self), theme, width=width)
 
     @property
     def title(self) -> str:
@@ -108,7 +99,8 @@ class Variation:
         return self.table().rstrip("\n")
 
     def _repr_html_(self) -> str:
-        return as_html(repr(self))
+        picture = self.draw()._repr_svg_() if len(self.values) > 1 else ""
+        return as_html(repr(self)) + picture
 
 
 def parameter_count(cost: Cost | ModelCost) -> int:
@@ -122,26 +114,17 @@ def against_dense(cost: Cost | ModelCost) -> float | None:
     return cost.seconds / dense if dense else None
 
 
-def value_text(value: Value) -> str:
-    """A value as a `.tn` file writes it.
-
-    >>> value_text((4, 8)), value_text(True), value_text(4096)
-    ('[4, 8]', 'true', '4,096')
-    """
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
 def varied(
-    architecture: Architecture, name: str, values: tuple[Value, ...], options: Mapping[str, Any]
+    architecture: Architecture,
+    name: str,
+    given: Iterable[Value | list[int]],
+    options: Mapping[str, Any],
 ) -> Variation:
     """What an architecture costs at each value of a number; `options` are those of `cost`.
 
     Raises ValueError for a name that is no number of it, and where there are no values.
     """
+    values = tuple(tuple(each) if isinstance(each, list) else each for each in given)
     if not values:
         raise ValueError(f"{name} varies over at least one value")
     if name in architecture.arguments:
@@ -157,14 +140,14 @@ def varied(
         there = f"did you mean {near!r}?" if near else f"there are {', '.join(known) or 'none'}"
         shown = Line(name, cut=False).shown
         raise ValueError(f"there is no parameter or run-time size {shown!r}; {there}")
-    given = [whole(f"the size of `{name}`", value) for value in values]
+    lengths = [whole(f"the size of `{name}`", value) for value in values]
     fixed = dict(options.get("sizes") or {})
     asked = options.get("batch") if name == BATCH else fixed.get(name)
-    planned = sorted(given)[len(given) // 2] if asked is None else asked
+    planned = sorted(lengths)[len(lengths) // 2] if asked is None else asked
     if name == BATCH:
         figures = architecture.cost(**{**options, "batch": planned})
-        costs = tuple(figures.at(size) for size in given)
+        costs = tuple(figures.at(size) for size in lengths)
     else:
         figures = architecture.cost(**{**options, "sizes": {**fixed, name: planned}})
-        costs = tuple(figures.at(sizes={name: size}) for size in given)
-    return Variation(architecture._resolved.target, name, tuple(given), costs, planned)
+        costs = tuple(figures.at(sizes={name: size}) for size in lengths)
+    return Variation(architecture._resolved.target, name, tuple(lengths), costs, planned)

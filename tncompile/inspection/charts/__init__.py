@@ -1,0 +1,1 @@
+"""Charts: data, what stands where (a plot), and its SVG."""

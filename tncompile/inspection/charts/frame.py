@@ -1,0 +1,148 @@
+"""The frame of a chart: axes with ticks, grid lines and names, around the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tncompile.inspection.charts.numbers import Axis
+from tncompile.inspection.charts.plot import LINE, Mark, Stroke, Words, fitted, text, width
+from tncompile.inspection.charts.scales import Scale, scale_for, ticks
+
+EDGE = 6.0
+"""From the data to the edges of the picture at least."""
+
+WIDEST_TICK = 84.0
+INSET = 7.0
+"""From the frame to the first and last point, half a marker and a bit."""
+
+Ticks = list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Side:
+    """An axis where it stands: its scale, its ticks with their places."""
+
+    axis: Axis
+    scale: Scale
+    ticks: tuple[tuple[float, str], ...]
+
+    @property
+    def widest(self) -> float:
+        """The width of the widest tick."""
+        return max((width(written) for _, written in self.ticks), default=0.0)
+
+
+def upright(
+    axis: Axis,
+    values: Sequence[float],
+    top: float,
+    bottom: float,
+    *,
+    zero: bool | None = None,
+    margin: float = 0.05,
+) -> Side:
+    """A vertical axis, larger numbers above."""
+    scale = scale_for(values, axis, bottom, top, zero=zero, margin=margin)
+
+    def fits(found: Ticks) -> bool:
+        return _apart([scale.at(value) for value, _ in found], [26.0] * len(found), 0)
+
+    found = ticks(scale, axis, _whole(values), fits)
+    return Side(axis, scale, tuple((scale.at(v), fitted(s, WIDEST_TICK)) for v, s in found))
+
+
+def lying(
+    axis: Axis,
+    values: Sequence[float],
+    left: float,
+    right: float,
+    view: float,
+    *,
+    margin: float = 0.0,
+    reach: Sequence[float] = (),
+) -> Side:
+    """A horizontal axis, in a picture `view` px wide; `reach` is on it, too."""
+    scale = scale_for(
+        [*values, *reach], axis, left + INSET, right - INSET, zero=False, margin=margin
+    )
+
+    def places(found: Ticks) -> list[tuple[float, str]]:
+        return [(scale.at(value), fitted(written, WIDEST_TICK)) for value, written in found]
+
+    def fits(found: Ticks) -> bool:
+        at = places(found)
+        return _apart([_shown_at(x, s, view) for x, s in at], [width(s) for _, s in at], 12)
+
+    return Side(axis, scale, tuple(places(ticks(scale, axis, _whole(values), fits))))
+
+
+def upright_marks(side: Side, left: float, right: float, name_at: float) -> list[Mark]:
+    """Grid lines, numbers beside them, the name of the axis above."""
+    marks: list[Mark] = []
+    lines = tuple(((left, y), (right, y)) for y, _ in side.ticks)
+    if lines:
+        marks.append(Stroke(lines, "g"))
+    marks += [text(left - 6, y + 4, written, "end", "t") for y, written in side.ticks]
+    name = fitted(side.axis.name, right - EDGE)
+    return [*marks, text(EDGE, name_at, name, name="t")] if name else marks
+
+
+def lying_marks(side: Side, left: float, right: float, bottom: float, view: float) -> list[Mark]:
+    """The line of a horizontal axis, ticks with numbers, its name below them."""
+    pieces = [((left, bottom), (right, bottom))]
+    pieces += [((x, bottom), (x, bottom + 4)) for x, _ in side.ticks]
+    marks: list[Mark] = [Stroke(tuple(pieces), "ax")]
+    for x, written in side.ticks:
+        marks.append(text(_shown_at(x, written, view), bottom + 16, written, "middle", "t"))
+    name = fitted(side.axis.name, view - 2 * EDGE)
+    if name:
+        half = width(name) / 2
+        x = min(max((left + right) / 2, half + EDGE), view - EDGE - half)
+        marks.append(text(x, bottom + 16 + LINE + 2, name, "middle", "t"))
+    return marks
+
+
+def below(axis: Axis) -> float:
+    """The height of what a horizontal axis has below it."""
+    return 22 + (LINE + 2 if axis.name.strip() else 0)
+
+
+def end_labels(
+    wanted: Sequence[tuple[float, float, str, str]], left: float, room: float, ends: Sequence[float]
+) -> list[Mark]:
+    """Labels in a column at the right, with lines to what they are moved away from.
+
+    `wanted` has an x, a y, the text and its classes; `ends` are where they came to stand.
+    """
+    marks: list[Mark] = []
+    for (x, y, _, _), at in zip(wanted, ends, strict=True):
+        if abs(at - y) > 3 or left - x > 16:
+            marks.append(Stroke((((x + 5, y), (left - 2, at)),), "to"))
+    for (_, _, written, name), at in zip(wanted, ends, strict=True):
+        shown = fitted(written, room)
+        if shown:
+            marks.append(text(left, at + 4, shown, name=name))
+    return marks
+
+
+def words_in(marks: Sequence[Mark]) -> list[Words]:
+    """The texts among marks."""
+    return [mark for mark in marks if isinstance(mark, Words)]
+
+
+def _shown_at(x: float, written: str, view: float) -> float:
+    """Where the middle of a number is, all of it within the picture."""
+    half = width(written) / 2
+    return min(max(x, half + 2), view - half - 2)
+
+
+def _apart(places: Sequence[float], sizes: Sequence[float], gap: float) -> bool:
+    at = sorted(zip(places, sizes, strict=True))
+    pairs = pairwise(at)
+    return all(b - a >= (one + other) / 2 + gap for (a, one), (b, other) in pairs)
+
+
+def _whole(values: Sequence[float]) -> bool:
+    return all(value == int(value) for value in values)

@@ -1,0 +1,1 @@
+"""What an architecture costs as a number of it varies: costs, their table, their picture."""
