@@ -23,8 +23,8 @@ MOST_PICTURES = 12
 """Bonds with a picture and a slider: the first and the last of more."""
 
 MOST_ROWS = 60
-MOST_RANKS = 256
-"""Ranks whose predicted time is given; of larger bonds those that are powers of two or whole."""
+MOST_TIMED = 20_000
+"""Tensors, times ranks whose time is predicted: large networks have fewer such ranks."""
 
 
 def bonds_part(
@@ -116,7 +116,11 @@ def _sliders(
                 hidden=place > 0,
             )
         )
-        ranks = [""] + [_words(bond, fresh, cost, rank, given=given) for rank in _ranks(bond)]
+        timed = _timed(bond.size, max(2, MOST_TIMED // len(network.tensors) // len(bonds)))
+        ranks = [""] + [
+            _words(bond, fresh, cost if rank in timed else None, rank, given=given)
+            for rank in range(1, bond.size + 1)
+        ]
         stored[str(place)] = {"size": bond.size, "ranks": ranks}
         options.append(element("option", text(f"{bond.name}, size {bond.size}"), value=str(place)))
     first = bonds[0].size
@@ -138,17 +142,20 @@ def _sliders(
     )
 
 
-def _ranks(bond: Bond) -> range:
-    return range(1, bond.size + 1)
+def _timed(size: int, most: int) -> set[int]:
+    """All ranks, or so many with about equal quotients, the whole size among them."""
+    if size <= most:
+        return set(range(1, size + 1))
+    return {round(size ** (1 - k / most)) for k in range(most)}
 
 
-def _words(bond: Bond, fresh: Bond, cost: Cost, rank: int, *, given: bool) -> str:
+def _words(bond: Bond, fresh: Bond, cost: Cost | None, rank: int, *, given: bool) -> str:
     """What a rank of one bond leaves of the map, what is stored then, what a run takes."""
     error = wording.digits_text(100 * bond.truncation_error(rank))
     words = f"rank {rank} of {bond.size}: relative error {error} %"
     if given:
         words += f" (fresh: {wording.digits_text(100 * fresh.truncation_error(rank))} %)"
-    if len(bond.names) > 1 or (bond.size > MOST_RANKS and rank & (rank - 1) and rank < bond.size):
+    if len(bond.names) > 1 or cost is None:
         return words
     try:
         other = cost.resized(bond.name, rank)
