@@ -67,11 +67,14 @@ def scale_for(
         return Scale(low - aside, high + aside, start, end, log=True)
     if zero or (zero is None and 0 <= low < 0.4 * high):
         low = 0.0
-    if high / 2 - low / 2 < 1e-290 or not high - low > 1e-13 * max(abs(low), abs(high)):
-        aside = 0.1 * max(abs(low), abs(high)) or 1.0
-        aside = max(aside, 1e-280)
+    half = high / 2 - low / 2
+    if half > MOST / 16:  # no room for a margin among floats
+        aside = margin * (end - start)
+        return Scale(low, high, start + aside, end - aside)
+    if half < 1e-290 or 2 * half <= 1e-13 * max(abs(low), abs(high)):  # all equal
+        aside = max(0.1 * abs(high), 1e-280) if high else 1.0
     else:
-        aside = margin * (high / 2 - low / 2) * 2 if high - low < MOST / 4 else 0.0
+        aside = 2 * margin * half
     least = low if low == 0 else max(low - aside, -MOST)
     return Scale(least, min(high + aside, MOST), start, end)
 
