@@ -126,7 +126,7 @@ def check(chart: Chart, width: int) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_chart_is_whole(kind: str) -> None:
-    @settings(max_examples=1000)
+    @settings(max_examples=30)
     @given(KINDS[kind], widths)
     def holds(chart: Chart, width: int) -> None:
         check(chart, width)

@@ -67,16 +67,13 @@ def scale_for(
         return Scale(low - aside, high + aside, start, end, log=True)
     if zero or (zero is None and 0 <= low < 0.4 * high):
         low = 0.0
-    half = high / 2 - low / 2
-    if half > MOST / 16:  # no room for a margin among floats
+    equal = high / 2 - low / 2 < max(1e-290, 1e-13 * max(abs(low / 2), abs(high / 2)))
+    if max(abs(low), abs(high)) > MOST / 16:  # floats have no room for a margin
+        low, high = sorted((low, low / 2)) if equal else (low, high)
         aside = margin * (end - start)
         return Scale(low, high, start + aside, end - aside)
-    if half < 1e-290 or 2 * half <= 1e-13 * max(abs(low), abs(high)):  # all equal
-        aside = max(0.1 * abs(high), 1e-280) if high else 1.0
-    else:
-        aside = 2 * margin * half
-    least = low if low == 0 else max(low - aside, -MOST)
-    return Scale(least, min(high + aside, MOST), start, end)
+    aside = (max(0.1 * abs(high), 1e-280) if high else 1.0) if equal else margin * (high - low)
+    return Scale(low if low == 0 else low - aside, high + aside, start, end)
 
 
 def ticks(

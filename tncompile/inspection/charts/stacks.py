@@ -56,7 +56,7 @@ def stacks_plot(chart: Stacks, view: int) -> Plot:
     bottom = top + tall
     y = upright(chart.y, totals, top, bottom, zero=True)
     left = EDGE + 6 + y.widest
-    bars = _bars(totals, left + 3, right - 3)
+    bars = bars_of(totals, left + 3, right - 3)
     peak = next(bar for bar in bars if bar.first <= chart.peak <= bar.last)
 
     marks = upright_marks(y, left, right, 14)
@@ -81,7 +81,7 @@ def stacks_plot(chart: Stacks, view: int) -> Plot:
     return Plot(chart.title, _description(chart, whole, len(bars)), view, bottom + 26, marks)
 
 
-def _bars(totals: Sequence[float], left: float, right: float) -> list[Bar]:
+def bars_of(totals: Sequence[float], left: float, right: float) -> list[Bar]:
     """A bar a step, or for as many steps as one has to stand for."""
     count = len(totals)
     most = max(1, int((right - left) / NARROWEST))
