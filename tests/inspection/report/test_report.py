@@ -217,7 +217,7 @@ def test_models(tmp_path: Path) -> None:
 
 
 def test_long_chains_stay_small() -> None:
-    chain = tncompile.load("std/classifier.tn").instantiate("MPSClassifier(sites = 200)")
+    chain = tncompile.load("std/classifier.tn").instantiate("MPSClassifier(sites = 100)")
     made = chain.report(batch=16, search="fast")
     assert len(made.html) < 1_000_000
 

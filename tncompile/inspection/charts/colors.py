@@ -29,6 +29,7 @@ def rules(colors: Palette) -> Rules:
         (".bg", f"fill:{colors.ground}"),
         ("text", f"font-family:{FONT};fill:{colors.ink}"),
         (".t", f"fill:{colors.dim}"),
+        (".on", f"fill:{colors.on_fill}"),
         (".w", "font-weight:600"),
         (
             ".l",

@@ -145,7 +145,8 @@ def _pieces(series: Series, chart: Lines) -> Iterator[list[Pair]]:
 
 def _around(level: Level) -> Pair:
     """Where the band of a level begins and ends."""
-    return level.y * (1 - level.band), max(-MOST, min(MOST, level.y * (1 + level.band)))
+    low, high = sorted((level.y * (1 - level.band), level.y * (1 + level.band)))
+    return (low or level.y) if level.y > 0 else max(low, -MOST), min(high, MOST)
 
 
 def _level_name(level: Level) -> str:

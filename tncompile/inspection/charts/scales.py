@@ -67,13 +67,13 @@ def scale_for(
         return Scale(low - aside, high + aside, start, end, log=True)
     if zero or (zero is None and 0 <= low < 0.4 * high):
         low = 0.0
-    if high / 2 - low / 2 < 1e-290 or not high - low > 1e-13 * max(abs(low), abs(high)):
-        aside = 0.1 * max(abs(low), abs(high)) or 1.0
-        aside = max(aside, 1e-280)
-    else:
-        aside = margin * (high / 2 - low / 2) * 2 if high - low < MOST / 4 else 0.0
-    least = low if low == 0 else max(low - aside, -MOST)
-    return Scale(least, min(high + aside, MOST), start, end)
+    equal = high / 2 - low / 2 < max(1e-290, 1e-13 * max(abs(low / 2), abs(high / 2)))
+    if max(abs(low), abs(high)) > MOST / 16:  # floats have no room for a margin
+        low, high = sorted((low, low / 2)) if equal else (low, high)
+        aside = margin * (end - start)
+        return Scale(low, high, start + aside, end - aside)
+    aside = (max(0.1 * abs(high), 1e-280) if high else 1.0) if equal else margin * (high - low)
+    return Scale(low if low == 0 else low - aside, high + aside, start, end)
 
 
 def ticks(

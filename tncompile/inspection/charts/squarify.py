@@ -28,10 +28,13 @@ def squarified(weights: Sequence[float], box: Box) -> list[Box]:
     start = 0
     while start < len(order):
         rest = fsum(shares[start:])
-        wide, tall = right - left, bottom - top
+        wide, tall = max(right - left, 0.0), max(bottom - top, 0.0)
         short = min(wide, tall)
-        scale = wide * tall / rest if rest else 0.0
-        stop = _row(shares, start, short, scale)
+        if not rest or not short:  # so small that no float is left for them
+            for k in order[start:]:
+                found[k] = Box(right - wide / 2, bottom - tall / 2, 0.0, 0.0)
+            break
+        stop = _row(shares, start, short, wide * tall / rest)
         part = fsum(shares[start:stop])
         last = stop == len(order)
         thick = (wide if wide >= tall else tall) * (1.0 if last else part / rest)
@@ -56,7 +59,7 @@ def _row(shares: Sequence[float], start: int, short: float, scale: float) -> int
     total, worst = 0.0, float("inf")
     for stop in range(start, len(shares)):
         longer = total + shares[stop]
-        thick = longer * scale / short if short else 0.0
+        thick = longer * scale / short
         if thick <= 0:
             return len(shares)
         sides = [short * shares[k] / longer for k in (start, stop)]

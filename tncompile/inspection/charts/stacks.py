@@ -24,7 +24,7 @@ from tncompile.inspection.charts.plot import (
 )
 from tncompile.inspection.drawing.scene import Box, Point
 
-NARROWEST = 3.5
+NARROWEST = 4.0
 """A bar, in px; more steps share bars, each as high as the highest of its steps."""
 
 SWATCH = 10.0
@@ -56,7 +56,7 @@ def stacks_plot(chart: Stacks, view: int) -> Plot:
     bottom = top + tall
     y = upright(chart.y, totals, top, bottom, zero=True)
     left = EDGE + 6 + y.widest
-    bars = _bars(totals, left + 3, right - 3)
+    bars = bars_of(totals, left + 3, right - 3)
     peak = next(bar for bar in bars if bar.first <= chart.peak <= bar.last)
 
     marks = upright_marks(y, left, right, 14)
@@ -72,16 +72,16 @@ def stacks_plot(chart: Stacks, view: int) -> Plot:
     marks.append(Block(outline, "q"))
     marks += _divider(chart, bars, top, bottom, left, right)
     peak_text = f"peak {chart.y.short(totals[chart.peak])} at {chart.steps[chart.peak].name}"
-    peak_text = fitted(peak_text, right - EDGE, bold=True)
+    peak_text = fitted(peak_text, right - left, bold=True)
     half = width(peak_text, bold=True) / 2
-    middle = max(min(outline.x, right - half), half + EDGE)
+    middle = max(min(outline.x, right - half), left + half)
     marks.append(text(middle, high - 6, peak_text, "middle", "l", bold=True))
     marks += _names(chart, bars, peak, bottom, view)
     marks += _layer_labels(chart, named, bars[-1], y, right, room, (top, bottom))
     return Plot(chart.title, _description(chart, whole, len(bars)), view, bottom + 26, marks)
 
 
-def _bars(totals: Sequence[float], left: float, right: float) -> list[Bar]:
+def bars_of(totals: Sequence[float], left: float, right: float) -> list[Bar]:
     """A bar a step, or for as many steps as one has to stand for."""
     count = len(totals)
     most = max(1, int((right - left) / NARROWEST))

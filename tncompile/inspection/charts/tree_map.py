@@ -146,10 +146,10 @@ def _group(tile: Tile, chart: TreeMap) -> Group:
         marks.append(Block(inside, color, 1.5))
         shown = _label(tile.name, room)
         if shown and inside.height >= SIZE + 6:
-            marks.append(text(inside.left + 4, inside.top + 14, shown))
+            marks.append(text(inside.left + 4, inside.top + 14, shown, name="on"))
             value = chart.measure.short(tile.weight)
             if inside.height >= 2 * SIZE + 12 and width(value) <= room:
-                marks.append(text(inside.left + 4, inside.top + 29, value))
+                marks.append(text(inside.left + 4, inside.top + 29, value, name="on"))
     return Group(tuple(marks), title, (("part", tile.path),), "part")
 
 

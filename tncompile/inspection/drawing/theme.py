@@ -33,6 +33,7 @@ class Palette:
     shared: tuple[str, ...]
     operands: tuple[str, str, str]  # the first, the second, the legs that are contracted
     series: tuple[str, ...]  # lines and markers of charts
+    on_fill: str  # text of charts on shared fills
 
 
 LIGHT = Palette(
@@ -48,6 +49,7 @@ LIGHT = Palette(
     ("#fec2b7", "#a4b2fd", "#f7eb8b", "#f29baf", "#dcc662", "#c3cff6"),
     ("#0067a8", "#c24e00", "#b3006b"),
     ("#0067a8", "#c24e00", "#9933ff", "#881100", "#553366", "#3300cc"),
+    "#1b2430",
 )
 
 DARK = Palette(
@@ -63,6 +65,7 @@ DARK = Palette(
     ("#765d07", "#5155a4", "#0f7260", "#2a3679", "#4d410b", "#15525f"),
     ("#6cb8f0", "#ffa45c", "#ff7ac0"),
     ("#6cb8f0", "#ffa45c", "#dd5599", "#998800", "#55eeee", "#7777ff"),
+    "#ffffff",
 )
 
 
