@@ -36,6 +36,8 @@ ROOMS = (
     "inspection/bonds",
     "inspection/comparing",
     "inspection/symbolic",
+    "inspection/varying",
+    "inspection/report",
     "inspection",
     "compiler",
     "instantiated",
