@@ -1,4 +1,4 @@
-"""Tables of text as a notebook shows them."""
+"""Tables of text, printed and in a notebook."""
 
 from __future__ import annotations
 
@@ -15,3 +15,20 @@ def as_html(text: str) -> str:
     'a &lt; b</pre>'
     """
     return f'<pre style="{STYLE}">{escape(text)}</pre>'
+
+
+class Tabled:
+    """What prints as its table, in a notebook, too."""
+
+    def table(self) -> str:
+        """The table, as text."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return self.table().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return as_html(repr(self))

@@ -12,7 +12,7 @@ import torch
 import tncompile.planning.wording as wording
 from tncompile.inspection.bonds.graph import graph_of
 from tncompile.inspection.bonds.spectra import cut_spectrum, tree_spectra
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 from tncompile.planning.wording import columns_text, digits_text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Bond:
 
 
 @dataclass(frozen=True, repr=False)
-class Bonds(Mapping[str, Bond]):
+class Bonds(Tabled, Mapping[str, Bond]):
     """The bonds of a network by name; it prints as a table."""
 
     target: str
@@ -111,12 +111,6 @@ class Bonds(Mapping[str, Bond]):
             *("10 %", "1 %", "largest", "smallest"),
         )
         return f"{wording.shortened(self.target)}\n\n{columns_text(head, rows, width, 1)}"
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
 
 
 def bonds_of(

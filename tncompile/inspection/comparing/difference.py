@@ -11,7 +11,7 @@ from tncompile.inspection.comparing.changes import Change
 from tncompile.inspection.comparing.figures import ComparedFigure, ComparedPlan
 from tncompile.inspection.drawing.drawing import Drawing, require_page
 from tncompile.inspection.drawing.theme import Theme
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 from tncompile.simulation.modes import Mode
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Difference:
+class Difference(Tabled):
     """How two architectures differ; it prints as a table, `to_dict()` has all of it.
 
     first, second  what they are called
@@ -102,12 +102,3 @@ class Difference:
 
         require_page(theme, width)
         return Drawing(difference_scene(self, self._pictured, width), theme)
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))

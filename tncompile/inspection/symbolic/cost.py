@@ -14,7 +14,7 @@ from tncompile.inspection.symbolic.sized import Quantity, TooLong, TwoMeanings, 
 from tncompile.inspection.symbolic.tables import cost_table
 from tncompile.lowering import lower
 from tncompile.machine.registry import find_profile
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 from tncompile.simulation.costs import ModeCost, mode_cost
 from tncompile.simulation.modes import Mode
 
@@ -49,7 +49,7 @@ class SymbolicStep:
 
 
 @dataclass(frozen=True, repr=False)
-class SymbolicCost:
+class SymbolicCost(Tabled):
     """What a network costs as polynomials; it prints as a table, `to_dict()` is ready for JSON.
 
     parameters     stored numbers
@@ -101,15 +101,6 @@ class SymbolicCost:
     def table(self, width: int = wording.WIDTH) -> str:
         """The polynomials, the contraction step by step and the letters, as text."""
         return cost_table(self, width)
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
 
 
 def symbolic_cost(

@@ -16,7 +16,7 @@ from tncompile.language.resolved import value_text
 from tncompile.models.costs.tree import parameter_count
 from tncompile.models.planning import requests
 from tncompile.models.sizes import cost_sizes
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 
 if TYPE_CHECKING:
     from tncompile.language.typing.model import ResolvedModel
@@ -28,7 +28,7 @@ NOT_FOLLOWED = "what layers and functions of values compute is not followed in l
 
 
 @dataclass(frozen=True, repr=False)
-class SymbolicModel:
+class SymbolicModel(Tabled):
     """What is known of a model as polynomials; it prints as a table, `to_dict()` is for JSON.
 
     parameters     stored numbers, in the parameters of the model
@@ -59,15 +59,6 @@ class SymbolicModel:
     def table(self, width: int = wording.WIDTH) -> str:
         """The parameters, then the networks, as text."""
         return model_table(self, width)
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
 
 
 def symbolic_model(

@@ -15,7 +15,7 @@ from tncompile.inspection.varying.table import variation_table
 from tncompile.language.diagnostics.excerpt import Line
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.models.costs.report import ModelCost
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 from tncompile.planning.report.cost import Cost
 from tncompile.planning.request import whole
 from tncompile.simulation.dense_layer import Kind
@@ -29,7 +29,7 @@ BATCH = "batch"
 
 
 @dataclass(frozen=True, repr=False)
-class Variation:
+class Variation(Tabled):
     """The costs at some values of a number; it prints as a table, `to_dict()` has all figures.
 
     name    a parameter of the block, `batch`, or a run-time size
@@ -92,15 +92,9 @@ class Variation:
         planned = "" if self.planned is None else f", planned for {self.name} = {self.planned:,}"
         return f"{self.target.partition('(')[0]}: {mode} as {self.name} varies{planned}"
 
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
     def _repr_html_(self) -> str:
         picture = self.draw()._repr_svg_() if len(self.values) > 1 else ""
-        return as_html(repr(self)) + picture
+        return super()._repr_html_() + picture
 
 
 def parameter_count(cost: Cost | ModelCost) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import tncompile.planning.wording as wording
 from tncompile.models.costs.networks import DenseLayer
 from tncompile.network.model import DOTS
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 
 Kind = Literal["model", "network", "layer", "extern"]
 
@@ -79,7 +79,7 @@ class PartCost:
 
 
 @dataclass(frozen=True, repr=False)
-class ModelCost:
+class ModelCost(Tabled):
     """What a model costs at some run-time sizes; it prints as a tree, `to_dict()` has numbers.
 
     `root` is the model itself. `uncounted` are the classes and functions of Python in it.
@@ -162,15 +162,6 @@ class ModelCost:
         width = max(wording.WIDTH, width)
         parts = [_title(self), _tree(self, width), _totals(self), _dense(self, width), _rest(self)]
         return "\n\n".join(part for part in parts if part) + "\n"
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
 
 
 # ── parts of the table ──────────────────────────────────────────────────────────────────────────

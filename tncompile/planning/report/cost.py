@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import tncompile.planning.wording as wording
-from tncompile.notebook import as_html
+from tncompile.notebook import Tabled
 from tncompile.planning.plan import ContractionPlan, Variant
 from tncompile.planning.report.cost_table import cost_table
 from tncompile.simulation.costs import CostStep, Figures
@@ -60,7 +60,7 @@ class Costing(Protocol):
 
 
 @dataclass(frozen=True, repr=False)
-class Cost:
+class Cost(Tabled):
     """What a module costs at some run-time sizes; it prints as a table, `to_dict()` has numbers.
 
     `chosen` says for every mode what runs, `mode` is the one that was asked for. `compared` are
@@ -235,12 +235,3 @@ class Cost:
         """
         mode = self.mode if training is None else "training" if training else "inference"
         return cost_table(self.of(mode), width)
-
-    def __str__(self) -> str:
-        return self.table()
-
-    def __repr__(self) -> str:
-        return self.table().rstrip("\n")
-
-    def _repr_html_(self) -> str:
-        return as_html(repr(self))
