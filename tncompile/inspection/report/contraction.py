@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import tncompile.planning.wording as wording
+from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.contractions.draw import contraction_scene
 from tncompile.inspection.drawing.contractions.reading import Rung, Side, rungs_of
 from tncompile.inspection.drawing.networks.draw import network_scene
+from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, text
@@ -18,6 +20,9 @@ from tncompile.simulation.modes import MODES
 
 if TYPE_CHECKING:
     from tncompile.architecture import Architecture
+
+SMALLEST = 0.85
+"""How far drawings shrink before they scroll: their type stays legible."""
 
 MOST_ROWS = 60
 """Steps of the table; those of the largest shares, where there are more."""
@@ -34,17 +39,10 @@ def contraction_part(
     drawn = network_scene(network)
     rungs = rungs_of(network, variant)
     method = _method(architecture, cost) if rungs else None
-    tree = svg_of(contraction_scene(network, variant, drawn), theme)
+    label = "The network: arrow keys go from sign to sign, the line below tells of each"
     network_figure = element(
         "figure",
-        element(
-            "div",
-            Html(svg_of(drawn, theme)),
-            class_="scroll picture",
-            tabindex="0",
-            role="group",
-            aria_label="The network: arrow keys go from sign to sign, the line below tells of each",
-        ),
+        scrolled(drawn, theme, "picture", label),
         element(
             "p",
             text("Hover, tap, or go through the drawing with the arrow keys."),
@@ -56,13 +54,11 @@ def contraction_part(
         return element("div", network_figure)
     tree_figure = element(
         "figure",
-        element(
-            "div",
-            Html(tree),
-            class_="scroll tree",
-            tabindex="0",
-            role="group",
-            aria_label="The order of contraction, the first step below",
+        scrolled(
+            contraction_scene(network, variant, drawn),
+            theme,
+            "tree",
+            "The order of contraction, the first step below",
         ),
         element("figcaption", text(f"{_order(cost)}. The first step is the lowest.")),
     )
@@ -79,6 +75,20 @@ def contraction_part(
         _table(rungs, shown, cost),
         data({"steps": [_step(rung, method, cost) for rung in rungs]}),
         class_="contraction",
+    )
+
+
+def scrolled(scene: Scene, theme: Theme, kind: str, label: str, number: int = 0) -> Html:
+    """A drawing in a box of its own: a little smaller where there is no room, then it scrolls."""
+    least = SMALLEST * (scene.extent().width + 2 * signs.MARGIN[0])
+    return element(
+        "div",
+        Html(svg_of(scene, theme, number=number)),
+        class_=f"scroll {kind}",
+        tabindex="0",
+        role="group",
+        aria_label=label,
+        style=f"--wide:{least:.0f}px",
     )
 
 

@@ -43,7 +43,7 @@ def memory_figure(cost: Cost, theme: Theme) -> Html:
     for step in memory.steps:
         name = "other" if step.contraction is None else names[step.contraction]
         amounts = (memory.inputs, memory.parameters, step.waiting, step.written)
-        steps.append(Step(f"{name}, backward" if step.backward else name, amounts))
+        steps.append(Step(f"∂{name}" if step.backward else name, amounts))
     backward = next((k for k, step in enumerate(memory.steps) if step.backward), 0)
     chart = Stacks(
         "Memory over time",
@@ -55,6 +55,7 @@ def memory_figure(cost: Cost, theme: Theme) -> Html:
     waiting = "what waits" if not backward else "what waits, gradients, what autograd saves"
     words = (
         f"Bytes alive while each step runs: inputs, weights, {waiting}, and what the step writes. "
+        f"{'∂t is the backward pass of t. ' if backward else ''}"
         f"The peak, {wording.bytes_text(memory.peak)}, is the figure of the table."
     )
     return _figure(chart, words, theme)

@@ -11,9 +11,8 @@ from tncompile.inspection.charts.chart import Part, TreeMap
 from tncompile.inspection.charts.numbers import Axis
 from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.scene import Page
-from tncompile.inspection.drawing.svg import svg_of
 from tncompile.inspection.drawing.theme import Theme
-from tncompile.inspection.report.contraction import contraction_part
+from tncompile.inspection.report.contraction import contraction_part, scrolled
 from tncompile.inspection.report.costs import batch_figure
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
 from tncompile.inspection.report.page import Section, head
@@ -51,13 +50,11 @@ def model_sections(
     """The top of the page, and its sections; `inner` are its networks by target."""
     blocks = element(
         "figure",
-        element(
-            "div",
-            Html(svg_of(drawings.linked, theme)),
-            class_="scroll picture",
-            tabindex="0",
-            role="group",
-            aria_label="The model: arrow keys go from block to block, Enter opens one",
+        scrolled(
+            drawings.linked,
+            theme,
+            "picture",
+            "The model: arrow keys go from block to block, Enter opens one",
         ),
         element(
             "p",
@@ -195,14 +192,7 @@ def _details(drawings: Page, inner: Mapping[str, Inner], theme: Theme) -> Html:
             found = inner[target]
             body = joined([contraction_part(found.architecture, found.cost, theme), found.bonds])
         else:
-            body = element(
-                "div",
-                Html(svg_of(scene, theme, number=number)),
-                class_="scroll picture",
-                tabindex="0",
-                role="group",
-                aria_label=f"The blocks of {target}",
-            )
+            body = scrolled(scene, theme, "picture", f"The blocks of {target}", number)
         summary = element("summary", text(wording.shortened(target, 160)))
         parts.append(element("details", summary, body, id=place))
     return joined(parts) if parts else element("p", text("Layers of torch alone."))
