@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tncompile.inspection.charts.numbers import Axis
-from tncompile.inspection.charts.plot import LINE, Mark, Stroke, Words, fitted, text, width
+from tncompile.inspection.charts.plot import (
+    LINE,
+    Mark,
+    Shape,
+    Stroke,
+    Symbol,
+    Words,
+    fitted,
+    text,
+    width,
+)
 from tncompile.inspection.charts.scales import Scale, scale_for, ticks
 
 EDGE = 6.0
@@ -109,21 +119,37 @@ def below(axis: Axis) -> float:
     return 22 + (LINE + 2 if axis.name.strip() else 0)
 
 
-def end_labels(
-    wanted: Sequence[tuple[float, float, str, str]], left: float, room: float, ends: Sequence[float]
-) -> list[Mark]:
-    """Labels in a column at the right, with lines to what they are moved away from.
+@dataclass(frozen=True)
+class End:
+    """What a label at the right belongs to: where it ends, its name, how both are marked."""
 
-    `wanted` has an x, a y, the text and its classes; `ends` are where they came to stand.
-    """
+    x: float
+    y: float
+    name: str
+    color: str
+    marker: tuple[Shape, str] | None = None
+
+
+SIGN = 11.0
+"""The room of a marker before a label."""
+
+
+def end_labels(
+    ends: Sequence[End], left: float, room: float, heights: Sequence[float]
+) -> list[Mark]:
+    """Labels in a column, each with the marker of its line, and a line to where that ends."""
     marks: list[Mark] = []
-    for (x, y, _, _), at in zip(wanted, ends, strict=True):
-        if abs(at - y) > 3 or left - x > 16:
-            marks.append(Stroke((((x + 5, y), (left - 2, at)),), "to"))
-    for (_, _, written, name), at in zip(wanted, ends, strict=True):
-        shown = fitted(written, room)
-        if shown:
-            marks.append(text(left, at + 4, shown, name=name))
+    for end, at in zip(ends, heights, strict=True):
+        if abs(at - end.y) > 3 or left - end.x > 16:
+            marks.append(Stroke((((end.x + 5, end.y), (left - 2, at)),), "to"))
+    for end, at in zip(ends, heights, strict=True):
+        aside = 0.0
+        if end.marker is not None:
+            shape, name = end.marker
+            marks.append(Symbol(left + 4, at, shape, name, 3.8))
+            aside = SIGN
+        if shown := fitted(end.name, room - aside):
+            marks.append(text(left + aside, at + 4, shown, name=end.color))
     return marks
 
 

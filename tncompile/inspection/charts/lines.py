@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
+from math import ceil, dist
 
 from tncompile.inspection.charts.chart import Highlight, Level, Lines, Series, Threshold
 from tncompile.inspection.charts.colors import series_style
 from tncompile.inspection.charts.frame import (
     EDGE,
+    SIGN,
+    End,
     Side,
     below,
     end_labels,
@@ -33,6 +35,7 @@ from tncompile.inspection.charts.plot import (
     Words,
     fitted,
     nothing,
+    one_line,
     placed,
     text,
     width,
@@ -49,6 +52,9 @@ MARKERS, POINTS = 150, 800
 
 ROWS = 4
 """The most rows of labels of thresholds."""
+
+RING, FAR = 7.5, 17.0
+"""The radius of the ring of a highlighted point, and from where on a line leads to its label."""
 
 SAID = 12
 """The most thresholds that a description names."""
@@ -84,7 +90,7 @@ def laid(chart: Lines, view: int, rows_above: int = 0, reach: Sequence[float] = 
         ys.append(chart.highlight.y)
     names = [series.name for series, runs in zip(chart.series, pieces, strict=True) if runs]
     names += [_level_name(level)] if level else []
-    room = min(max(map(width, map(str.strip, names))), LABEL_SHARE * view)
+    room = min(max(map(width, map(one_line, names))) + SIGN, LABEL_SHARE * view)
     right = view - EDGE - room - 10
 
     tall = min(max(0.46 * view, 220.0), 320.0, 1.0 * view)
@@ -103,15 +109,16 @@ def laid(chart: Lines, view: int, rows_above: int = 0, reach: Sequence[float] = 
     marks += lying_marks(x, left, right, bottom, view)
     marks += _level_marks(level, y, left, right) if level else []
     marks += _threshold_marks(thresholds, flags, x, top, bottom, rows_above)
-    ends: list[tuple[float, float, str, str]] = []
+    ends: list[End] = []
     for number, (series, runs) in enumerate(zip(chart.series, pieces, strict=True)):
         at = [[(x.scale.at(a), y.scale.at(b)) for a, b in run] for run in runs]
         if at:
             marks.append(_series_group(series, number, runs, at, chart))
-            ends.append((*at[-1][-1], series.name, f"x{series_style(number)[0]}"))
+            color, _, shape, marker = series_style(number)
+            ends.append(End(*at[-1][-1], series.name, f"x{color}", (shape, marker)))
     if level:
-        ends.append((right - 5, y.scale.at(level.y), _level_name(level), "t"))
-    to = spread([end[1] for end in ends], LABEL_GAP, top + 3, bottom - 3)
+        ends.append(End(right - 5, y.scale.at(level.y), _level_name(level), "t"))
+    to = spread([end.y for end in ends], LABEL_GAP, top + 3, bottom - 3)
     marks += end_labels(ends, right + 8, room + 0.01, to)
     if chart.highlight is not None and _shown_point(chart.highlight, chart):
         marks += _highlight_marks(chart.highlight, chart, x, y, marks, frame)
@@ -281,7 +288,7 @@ def _highlight_marks(
     """A ring, and a label where it hides the fewest points of lines."""
     at, down = x.scale.at(point.x), y.scale.at(point.y)
     title = f"{point.name}: {_said(chart.x, point.x)}, {_said(chart.y, point.y)}"
-    ring: Mark = Symbol(at, down, "circle", "q ring", 7.5, title)
+    ring: Mark = Symbol(at, down, "circle", "q ring", RING, title)
     taken = Taken(frame)
     taken.boxes = [words.label.box for words in words_in([mark for mark, _ in placed(marks)])]
     lines = [p for mark, _ in placed(marks) if isinstance(mark, Stroke) and mark.name[0] == "c"
@@ -294,7 +301,15 @@ def _highlight_marks(
         hidden = sum(box.holds(place, -2) for place in lines)
         if best is None or hidden < best[0]:
             best = (hidden, each)
-    return [ring, best[1]] if best else [ring]
+    if best is None:
+        return [ring]
+    box = best[1].label.box
+    near = (min(max(at, box.left), box.right), min(max(down, box.top), box.bottom))
+    far = dist((at, down), near)
+    if far < FAR:
+        return [ring, best[1]]
+    start = (at + (near[0] - at) * RING / far, down + (near[1] - down) * RING / far)
+    return [ring, Stroke(((start, near),), "to"), best[1]]
 
 
 def _along(piece: Sequence[Point]) -> Iterator[Point]:

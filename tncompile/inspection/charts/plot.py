@@ -130,7 +130,7 @@ def text(
 ) -> Words:
     """A line of text by its anchor and baseline.
 
-    >>> text(10, 20, "batch").label.box.left
+    >>> round(text(10, 20, "batch").label.box.left, 6)
     10.0
     """
     return Words(Label(x, y, (Span(written, SIZE, "bold" if bold else "plain"),), anchor), name)
@@ -154,7 +154,7 @@ def fitted(written: str, room: float, *, bold: bool = False) -> str:
     """A text on one line that is at most so many px wide, "…" in place of what is cut.
 
     >>> fitted("predicted time", 60)
-    'predicte…'
+    'predict…'
     """
     whole = one_line(written)
     if width(whole, bold=bold) <= room:

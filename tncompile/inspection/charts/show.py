@@ -50,8 +50,11 @@ def plot_of(chart: Chart, width: int = 600) -> Plot:
 def chart_svg(chart: Chart, theme: Theme = "auto", number: int = 0, *, width: int = 600) -> str:
     """The text of an SVG: the same for the same chart, on any machine; loads nothing.
 
-    `number` tells apart copies on one page. A chart that is made for 390 px is larger on a phone
-    than one that is shrunk to it. Raises as `plot_of`, and ValueError for another theme.
+    `number` tells apart copies on one page. A chart that is made for 390 px has larger type on a
+    phone than one that is shrunk to it. Scripts of a page find groups by `data-series`,
+    `data-point`, `data-bar`, `data-part`, `data-step` (with `data-first` and `data-last` where a
+    bar stands for several steps), and the cut of a spectrum by its class `cut`. Raises as
+    `plot_of`, and ValueError for another theme.
 
     >>> from tncompile.inspection.charts.chart import Bars
     >>> chart_svg(Bars("Shares", [("t1", 0.44), ("t2", 0.5)])).count("<title>t1: 0.44</title>")
