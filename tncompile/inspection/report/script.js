@@ -107,8 +107,12 @@ for (const part of all(document, '.contraction')) {
     mark(tree, 'leg', own, 'rung');
     for (const row of all(part, 'tr[data-row]'))
       if (row.getAttribute('data-row') === step.r0) { row.classList.add('now'); shownIn(row); }
-    for (const bar of all(part, '[data-step]'))
-      if (step.m.includes(Number(bar.getAttribute('data-step')))) bar.classList.add('now');
+    for (const bar of all(part, '[data-step]')) {
+      const own = Number(bar.getAttribute('data-step'));
+      const first = Number(bar.getAttribute('data-first') || own);
+      const last = Number(bar.getAttribute('data-last') || own);
+      if (step.m.some((k) => first <= k && k <= last)) bar.classList.add('now');
+    }
     if (code && step.p) {
       const lines = all(code, 'span.line');
       for (let k = step.p[0]; k <= step.p[1]; k++) lines[k].classList.add('now');
