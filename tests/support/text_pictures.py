@@ -46,10 +46,14 @@ class Name:
 
 @dataclass
 class Line:
-    """A line: the names of indices on it, and how it enters each; the nodes at its ends."""
+    """A line: the names of indices on it, and how it enters each; the nodes at its ends.
+
+    One that ends nowhere is `loose`: it goes on where its name is again.
+    """
 
     indices: list[tuple[Name, Cell | None]] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
+    loose: bool = False
 
 
 def picture(doc: str | None) -> list[str]:
@@ -100,6 +104,7 @@ class Drawn:
     def _joined(self, names: list[Name]) -> list[Line]:
         graph: networkx.Graph[object] = networkx.Graph()
         ends: list[tuple[tuple[Cell, bool], Name, Cell]] = []
+        loose: list[tuple[Cell, bool]] = []
         for row, text in enumerate(self._rows):
             for column, character in enumerate(text):
                 cell = row, column
@@ -114,11 +119,12 @@ class Drawn:
                             ends.append((strand, self._names[there], step))
                         elif other := self._meets(there, step):
                             graph.add_edge(strand, other)
+                        elif character == "─" and self._at(there) == " ":
+                            loose.append(strand)
                         else:
-                            loose = self._at(there) == " " and (step in (LEFT, RIGHT))
-                            assert loose or character == "●", f"{character!r} at {cell} is loose"
+                            assert character == "●", f"{character!r} at {cell} meets nothing"
         lines: dict[object, Line] = {}
-        for strand, name, step in ends:
+        for strand, name, _ in ends:
             if name.text not in self._nodes:
                 graph.add_edge(strand, name)
         entered = {name for _, name, _ in ends}
@@ -138,6 +144,8 @@ class Drawn:
                 lines[strand].nodes.append(name.text)
             else:
                 lines[strand].indices.append((name, step))
+        for strand in loose:
+            lines[strand].loose = True
         return list({id(line): line for line in lines.values()}.values())
 
     def _meets(self, there: Cell, step: Cell) -> tuple[Cell, bool] | None:
@@ -170,12 +178,15 @@ def check_picture(rows: list[str], network: TensorNetwork) -> None:
         for leg in (window.input_leg, window.output_leg, window.kernel_leg):
             wanted[leg].add(f"<{window.name}>")
 
+    named = Counter(label for line in drawn.lines for label in {n.text for n, _ in line.indices})
     found: dict[str, set[str]] = {}
     unnamed: list[frozenset[str]] = []
     for line in drawn.lines:
         assert len(line.nodes) == len(set(line.nodes)), f"a line returns to {line.nodes}"
         labels = {name.text for name, _ in line.indices}
         assert len(labels) <= 1, f"one line is {labels}"
+        again = labels and all(named[label] > 1 for label in labels)
+        assert again or not line.loose, f"{labels} is loose"
         if not labels:
             unnamed.append(frozenset(line.nodes))
         for label in labels:
