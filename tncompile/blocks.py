@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tncompile.language.diagnostics.spelling import closest
+from tncompile.language.docs import summary
 from tncompile.notebook import as_html
 
 if TYPE_CHECKING:
@@ -78,13 +79,12 @@ class Blocks(Mapping[str, Block]):
             takes = ", ".join(
                 each.name + ("" if each.default is None else "=") for each in block.parameters
             )
-            summary = (block.doc or "").strip().partition("\n")[0]
-            rows.append((_cut(block.name, NAMED), _cut(takes, TAKEN), summary))
+            rows.append((_cut(block.name, NAMED), _cut(takes, TAKEN), summary(block.doc)))
         name_width, takes_width = (max(len(row[column]) for row in rows) for column in (0, 1))
         lines = []
-        for name, takes, summary in rows:
+        for name, takes, said in rows:
             start = f"{name:<{name_width}}  {takes:<{takes_width}}  "
-            lines.append((start + _cut(summary, WIDTH - len(start))).rstrip())
+            lines.append((start + _cut(said, WIDTH - len(start))).rstrip())
         lines.insert(1, "─" * max(map(len, lines)))
         return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from tncompile.cli.options import FILE, FILES, ROOT
 from tncompile.cli.reading import STANDARD_INPUT, link_file, read_source
 from tncompile.cli.writing import UsageError, refused, report, say, show, write_file
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.language.docs import summary
 
 if TYPE_CHECKING:
     from tncompile.language.linked import LinkedBlock
@@ -79,7 +80,7 @@ def blocks(arguments: Namespace) -> None:
     if not declared:
         say(f"{arguments.file} declares no blocks")
     for block in declared:
-        show(_heading(block) + ("  # imported" if block.imported else ""))
+        show(declaration(block) + ("  # imported" if block.imported else ""))
         if block.doc:
             show(indent(block.doc.strip(), "    "))
 
@@ -90,19 +91,16 @@ def _list_folder(files: Sequence[str], root: Path | None) -> None:
     for name in files:
         for block in link_file(name, root).blocks.values():
             if not block.imported:
-                doc = (block.doc or "").strip()
-                paper = re.search(r"\((arXiv:[\w./-]+)\)", doc)
-                first = doc.partition("\n")[0]
-                rows.append(
-                    (f"{name}  {block.kind} {block.name}", paper[1] if paper else "", first)
-                )
+                paper = re.search(r"\((arXiv:[\w./-]+)\)", block.doc or "")
+                where = f"{name}  {block.kind} {block.name}"
+                rows.append((where, paper[1] if paper else "", summary(block.doc)))
     place, papers = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
     for where, of, first in rows:
         gap = f"{of:{papers}}  " if papers else ""
         show(f"{where:{place}}  {gap}{first}".rstrip())
 
 
-def _heading(block: LinkedBlock) -> str:
+def declaration(block: LinkedBlock) -> str:
     """The declaration of a block on one line."""
     if block.arguments is not None:
         return f"{block.kind} {block.name} = {block.definition.name.text}(…)"

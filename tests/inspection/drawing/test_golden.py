@@ -11,7 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 DOCS = Path(__file__).parents[3] / "docs"
-SCRIPT: dict[str, Any] = runpy.run_path(str(DOCS / "generate_drawings.py"))
+SCRIPTS: list[dict[str, Any]] = [
+    runpy.run_path(str(DOCS / f"generate_{name}.py")) for name in ("drawings", "library")
+]
+PICTURES = [(script, name) for script in SCRIPTS for name in script["TARGETS"]]
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 TOLERANCE = 0.11
@@ -31,9 +34,11 @@ def alike(one: str, other: str) -> bool:
     return all(abs(float(a) - float(b)) <= TOLERANCE for a, b in pairs)
 
 
-@pytest.mark.parametrize("name", SCRIPT["TARGETS"])
-def test_pictures_of_the_docs(name: str, request: pytest.FixtureRequest) -> None:
-    path, drawn = SCRIPT["DRAWINGS"] / f"{name}.svg", SCRIPT["drawing"](name)
+@pytest.mark.parametrize(("script", "name"), PICTURES, ids=[name for _, name in PICTURES])
+def test_pictures_of_the_docs(
+    script: dict[str, Any], name: str, request: pytest.FixtureRequest
+) -> None:
+    path, drawn = script["DRAWINGS"] / f"{name}.svg", script["drawing"](name)
     if request.config.getoption("--update-golden"):
         path.write_text(drawn, encoding="utf-8")
     stored = path.read_text(encoding="utf-8")
@@ -53,5 +58,13 @@ def test_numbers_may_differ_in_the_last_digit_alone() -> None:
     assert not alike("a 1", "b 1")
 
 
-def test_no_picture_is_left_over() -> None:
-    assert {path.stem for path in SCRIPT["DRAWINGS"].glob("*.svg")} == set(SCRIPT["TARGETS"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_no_picture_is_left_over(script: dict[str, Any]) -> None:
+    assert {path.stem for path in script["DRAWINGS"].glob("*.svg")} == set(script["TARGETS"])
+
+
+def test_pictures_of_the_library_are_small() -> None:
+    """One page shows all of them; the grid has nine tensors with a leg each."""
+    sizes = {path.stem: path.stat().st_size for path in SCRIPTS[1]["DRAWINGS"].glob("*.svg")}
+    assert sizes.pop("PEPSClassifier") < 20_000
+    assert {name: size for name, size in sizes.items() if size > 15_000} == {}

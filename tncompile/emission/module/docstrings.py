@@ -106,7 +106,9 @@ def _lengths_text(window: Window) -> str:
 
 def _doc(network: TensorNetwork) -> list[str]:
     """The documentation of the spec."""
-    return writer.doc_lines(network.doc or f"The tensor network {network.name}.", ROOM)
+    return writer.doc_lines(network.doc or "", ROOM) or writer.doc_lines(
+        f"The tensor network {network.name}.", ROOM
+    )
 
 
 def _equation(network: TensorNetwork) -> str:

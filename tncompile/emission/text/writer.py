@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from unicodedata import category
 
 from tncompile.language.diagnostics.excerpt import UNSEEN
+from tncompile.language.docs import is_verbatim, paragraphs
 
 WIDTH = 100
 """The length of a line of emitted code."""
@@ -162,11 +163,10 @@ def doc_lines(doc: str, width: int) -> list[str]:
     A paragraph with a line that does not fit is filled anew, unless lines of it are indented.
     """
     lines: list[str] = []
-    for text in doc.strip().replace("\r\n", "\n").expandtabs().split("\n\n"):
-        written = [line.rstrip() for line in text.split("\n")]
+    for written in paragraphs(doc):
         room = [width - 3 * (not lines and not k) for k in range(len(written))]
         long = [len(doc_line(line)) > most for line, most in zip(written, room, strict=True)]
-        if any(long) and not any(line[:1].isspace() for line in written):
+        if any(long) and not is_verbatim(written):
             written, long = [" ".join(written)], [True]
         lines += [""] * bool(lines)
         for line, does_not_fit in zip(written, long, strict=True):

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Palette, Theme
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, text
+from tncompile.language.docs import is_verbatim, paragraphs
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,17 @@ def _variables(theme: Theme) -> str:
     return f"{sheet(LIGHT)}@media(prefers-color-scheme:dark){{{sheet(DARK)}}}{font}"
 
 
-def _paragraph(written: str) -> Html:
-    """A paragraph of a docstring; what is indented, as drawings are, stays as it is."""
-    lines = written.strip("\n").split("\n")
-    if all(line.startswith("    ") for line in lines if line.strip()):
-        return element("pre", text(dedent(written.strip("\n"))), tabindex="0")
-    return element("p", text(" ".join(written.split())))
+def _paragraph(lines: list[str]) -> Html:
+    """A paragraph of a docstring; drawings stay as they are."""
+    if is_verbatim(lines):
+        drawing = dedent("\n".join(lines))
+        return element("pre", text(drawing), tabindex="0", class_="plain", aria_label="A drawing")
+    return element("p", text(" ".join(lines)))
 
 
 def head(title: str, target: str, doc: str | None, figures: list[tuple[str, str]]) -> Html:
     """The top of a page: what it is about, and its most telling numbers."""
-    paragraphs = [_paragraph(part) for part in (doc or "").split("\n\n") if part.strip()]
+    told = [_paragraph(lines) for lines in paragraphs(doc)]
     numbers = [
         element("div", element("dt", text(name)), element("dd", text(value)))
         for name, value in figures
@@ -103,7 +104,7 @@ def head(title: str, target: str, doc: str | None, figures: list[tuple[str, str]
         [
             element("h1", text(title)),
             element("p", element("code", text(target))),
-            *paragraphs,
+            *told,
             element("dl", *numbers, class_="figures"),
         ]
     )
