@@ -5,28 +5,16 @@ Debian's `chromium` is enough; a page with a script of its own measures what it 
 
 from __future__ import annotations
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
-
-import pytest
 
 from tests.inspection.drawing.random_networks import random_network
 from tests.inspection.drawing.test_models import MODELS
+from tests.support.browser import needs_browser, said_by
 from tests.support.library import architecture
 from tncompile.inspection.drawing.networks.draw import network_scene
 from tncompile.inspection.drawing.svg import svg_of
 
 DRAWINGS = Path(__file__).parents[3] / "docs" / "drawings"
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 
 SCRIPT = """
 const found = [];
@@ -65,23 +53,12 @@ document.body.innerHTML = '<pre>' + JSON.stringify(found).replace(/</g, '\\\\u00
 
 def measured(pictures: list[str], folder: Path) -> list[str]:
     """What a browser finds wrong with pictures."""
-    page = folder / "page.html"
     body = "".join(f"<div>{picture}</div>" for picture in pictures)
-    page.write_text(
+    faults: list[str] = said_by(
         '<!doctype html><meta charset="utf-8"><style>svg{max-width:none!important}</style>'
         f"<body>{body}<script>{SCRIPT}</script></body>",
-        encoding="utf-8",
+        folder,
     )
-    done = subprocess.run(
-        [str(BROWSER), *FLAGS, f"--user-data-dir={folder}/profile", "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    found = re.search(r"<pre>(.*)</pre>", done.stdout, re.DOTALL)
-    assert found is not None
-    faults: list[str] = json.loads(html.unescape(found[1]))
     return faults
 
 
@@ -92,12 +69,12 @@ def pictures() -> list[str]:
     return found + [svg_of(network_scene(random_network(seed))) for seed in range(20)]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no chromium")
+@needs_browser
 def test_no_text_is_on_another_or_on_a_node(tmp_path: Path) -> None:
     assert measured(pictures(), tmp_path) == []
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no chromium")
+@needs_browser
 def test_the_measure_sees_type_that_is_too_large(tmp_path: Path) -> None:
     picture = (DRAWINGS / "mera.svg").read_text(encoding="utf-8")
     large = picture.replace("<text", "<text style='font-size:30px'")

@@ -12,8 +12,8 @@ from tncompile.inspection.charts.numbers import Axis
 from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.scene import Page
 from tncompile.inspection.drawing.theme import Theme
-from tncompile.inspection.report.contraction import contraction_part, scrolled
-from tncompile.inspection.report.costs import batch_figure
+from tncompile.inspection.report.contraction import SMALLEST, contraction_part, scrolled
+from tncompile.inspection.report.costs import WIDTH, batch_figure
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
 from tncompile.inspection.report.page import Section, head
 from tncompile.models.costs.report import ModelCost, PartCost
@@ -94,7 +94,15 @@ def _parts(cost: ModelCost, theme: Theme) -> Html:
     maps = [
         element(
             "figure",
-            Html(chart_svg(_map(cost, kind, words), theme)),
+            element(
+                "div",
+                Html(chart_svg(_map(cost, kind, words), theme, width=WIDTH)),
+                class_="scroll",
+                tabindex="0",
+                role="group",
+                aria_label=f"Parts by {words}",
+                style=f"--wide:{SMALLEST * WIDTH:.0f}px",
+            ),
             data_map=kind,
             hidden=place > 0,
         )
