@@ -77,6 +77,7 @@ WIDTH = option(
         ),
         opt.BATCH,
         option("--training", "the contraction of a training step, not of a forward pass"),
+        opt.SEARCH,
         opt.ROOT,
     ],
 )
@@ -94,6 +95,7 @@ def show_drawing(arguments: Namespace) -> None:
                 arguments.batch,
                 training=arguments.training,
                 theme=arguments.theme,
+                search=arguments.search,
                 progress=progress,
             )
     else:

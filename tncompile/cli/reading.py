@@ -135,8 +135,12 @@ def check_complete(model: Model, sizes: Mapping[str, int]) -> None:
         raise UsageError(
             f"{what} {names} of {model._resolved.target} {verb} no usual value; give one: {listed}"
         )
-    with refused("--size: ", ValueError):
+    try:
         cost_sizes(model._model, sizes)
+    except ValueError as error:
+        usual = [name for name in model.sizes if name not in sizes]
+        hint = f"; give another {usual[0]}, like --size {usual[0]}=64" if usual else ""
+        raise UsageError(f"--size: {error}{hint}") from error
 
 
 @contextmanager

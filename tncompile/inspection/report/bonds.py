@@ -13,18 +13,19 @@ from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, table, text
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.report.candidates import CandidatePlan
 from tncompile.planning.report.cost import Cost
 
 if TYPE_CHECKING:
     import torch
 
 WIDTH = 480
-MOST_PICTURES = 12
+MOST_PICTURES = 24
 """Bonds with a picture and a slider: the first and the last of more."""
 
 MOST_ROWS = 60
-MOST_TIMED = 20_000
-"""Tensors, times ranks whose time is predicted: large networks have fewer such ranks."""
+MOST_TIMED = 10_000
+"""Tensors, times orders, times ranks whose time is predicted: large networks have fewer of them."""
 
 
 def bonds_part(
@@ -35,6 +36,7 @@ def bonds_part(
     theme: Theme,
     *,
     given: bool,
+    orders: Sequence[CandidatePlan] = (),
 ) -> Html:
     """A table of all bonds, spectra with a slider of the rank; why there is none, where there is.
 
@@ -50,16 +52,16 @@ def bonds_part(
     if not bonds:
         return EMPTY
     words = (
-        "Beside each number the same for a fresh start: an untrained network has entropy, too."
+        "Beside each number is that of a fresh start: an untrained network has entropy, too."
         if given
-        else "Untrained weights, seed 0: these are real numbers, but those of noise. A report with "
+        else "Untrained weights, seed 0: these are the numbers of a random start. A report with "
         "weights has them beside the numbers of a trained network."
     )
     shown = _ends(bonds, MOST_PICTURES)
     return joined(
         [
             element("p", text(words), class_="note"),
-            _sliders(network, cost, shown, beside, theme, given=given),
+            _sliders(network, cost, shown, beside, theme, len(bonds), given=given, orders=orders),
             _table(_ends(bonds, MOST_ROWS), beside, len(bonds), given=given),
         ]
     )
@@ -74,7 +76,8 @@ class _Stored(TypedDict):
 
 def _sentence(words: str) -> str:
     """The words of an error as a sentence."""
-    return f"No bonds are shown: {words}."
+    start = words.partition(":")[0]
+    return f"No bonds are shown: {start}. `tncompile bonds --cut` takes all bonds of a cut."
 
 
 def _ends(bonds: Sequence[Bond], most: int) -> list[Bond]:
@@ -90,8 +93,10 @@ def _sliders(
     bonds: list[Bond],
     beside: Bonds,
     theme: Theme,
+    count: int,
     *,
     given: bool,
+    orders: Sequence[CandidatePlan],
 ) -> Html:
     """A choice of bonds, a slider of the rank, what it leaves of the map and what it takes."""
     figures: list[Html] = []
@@ -116,11 +121,12 @@ def _sliders(
                 hidden=place > 0,
             )
         )
-        timed = _timed(bond.size, max(2, MOST_TIMED // len(network.tensors) // len(bonds)))
-        ranks = [""] + [
-            _words(bond, fresh, cost if rank in timed else None, rank, given=given)
-            for rank in range(1, bond.size + 1)
-        ]
+        work = len(network.tensors) * len(bonds) * (1 + len(orders))
+        timed = _timed(bond.size, max(2, MOST_TIMED // work))
+        ranks = [""]
+        for rank in range(1, bond.size + 1):
+            words = _words(bond, fresh, rank, given=given)
+            ranks.append(words + (_taken(cost, bond, rank, orders) if rank in timed else ""))
         stored[str(place)] = {"size": bond.size, "ranks": ranks}
         options.append(element("option", text(f"{bond.name}, size {bond.size}"), value=str(place)))
     first = bonds[0].size
@@ -136,9 +142,20 @@ def _sliders(
             class_="controls",
         ),
         element("p", text(stored["0"]["ranks"][first]), class_="say", aria_live="polite"),
+        element("p", text(_remark(count, len(bonds), several=len(orders) > 1)), class_="dim"),
         *figures,
         data(stored),
         class_="bonds",
+    )
+
+
+def _remark(count: int, shown: int, *, several: bool) -> str:
+    """What the slider stands for."""
+    orders = "the fastest of the orders that the search compared" if several else "this order"
+    few = f" The first and the last {shown // 2} of {count:,} bonds." if shown < count else ""
+    return (
+        f"As if this bond alone had that rank, in {orders}; another search may find a faster "
+        f"one.{few}"
     )
 
 
@@ -149,20 +166,26 @@ def _timed(size: int, most: int) -> set[int]:
     return {round(size ** (1 - k / most)) for k in range(most)}
 
 
-def _words(bond: Bond, fresh: Bond, cost: Cost | None, rank: int, *, given: bool) -> str:
-    """What a rank of one bond leaves of the map, what is stored then, what a run takes."""
-    error = wording.digits_text(100 * bond.truncation_error(rank))
-    words = f"rank {rank} of {bond.size}: relative error {error} %"
-    if given:
-        words += f" (fresh: {wording.digits_text(100 * fresh.truncation_error(rank))} %)"
-    if len(bond.names) > 1 or cost is None:
-        return words
+def _words(bond: Bond, fresh: Bond, rank: int, *, given: bool) -> str:
+    """What a rank of one bond leaves of the map."""
+    words = f"rank {rank} of {bond.size}: relative error {_percent(bond.truncation_error(rank))}"
+    return words + (f" (fresh: {_percent(fresh.truncation_error(rank))})" if given else "")
+
+
+def _percent(error: float) -> str:
+    return f"{wording.digits_text(100 * error)} %" if error > 5e-7 else "0 %"
+
+
+def _taken(cost: Cost, bond: Bond, rank: int, orders: Sequence[CandidatePlan]) -> str:
+    """What is stored and what a run takes if this bond alone has that rank."""
+    if len(bond.names) > 1 or " at " in bond.name:
+        return ""
     try:
-        other = cost.resized(bond.name, rank)
+        other = cost.resized(bond.name, rank, orders)
     except ValueError:  # a shared parameter: the bond has no size of its own
-        return words
-    parameters, seconds = other.inference.parameters, wording.seconds_text(other.seconds)
-    return f"{words}; {parameters:,} parameters, predicted time {seconds}"
+        return ""
+    time = wording.seconds_text(other.seconds)
+    return f"; {other.inference.parameters:,} parameters, predicted time {time}"
 
 
 def _table(bonds: list[Bond], beside: Bonds, count: int, *, given: bool) -> Html:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tncompile.planning.wording as wording
 from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.contractions.draw import contraction_scene
-from tncompile.inspection.drawing.contractions.reading import Rung, Side, rungs_of
+from tncompile.inspection.drawing.contractions.reading import Rung, leaf_names, rungs_of
 from tncompile.inspection.drawing.networks.draw import network_scene
 from tncompile.inspection.drawing.scene import Scene
 from tncompile.inspection.drawing.svg import svg_of
@@ -69,11 +69,21 @@ def contraction_part(
     return element(
         "div",
         element("div", network_figure, tree_figure, class_="two"),
-        _controls(len(rungs)),
-        element("p", text(words), class_="say", aria_live="polite"),
+        element(
+            "div",
+            _controls(len(rungs)),
+            element("p", text(words), class_="say", aria_live="polite"),
+            class_="steps",
+        ),
         element("div", *_beside(more, method), class_="two"),
         _table(rungs, shown, cost),
-        data({"steps": [_step(rung, method, cost) for rung in rungs]}),
+        data(
+            {
+                "steps": [_step(rung, method, cost) for rung in rungs],
+                "leaves": leaf_names(network, variant),
+                "folded": {f.key: f.members for f in drawn.figures if f.members},
+            }
+        ),
         class_="contraction",
     )
 
@@ -147,8 +157,8 @@ def _step(rung: Rung, method: Method | None, cost: Cost) -> dict[str, object]:
     return {
         "n": step.result,
         "r0": str(rung.number),
-        "l": _side(rung.left),
-        "r": _side(rung.right),
+        "l": _runs(rung.left.leaves),
+        "r": _runs(rung.right.leaves),
         "c": list(rung.contracted),
         "w": words,
         "m": memory,
@@ -156,8 +166,22 @@ def _step(rung: Rung, method: Method | None, cost: Cost) -> dict[str, object]:
     }
 
 
-def _side(side: Side) -> dict[str, object]:
-    return {"t": list(side.tensors), "s": list(side.steps)}
+def _runs(bits: int) -> list[tuple[int, int]]:
+    """The positions of bits that are set, as runs of first and last ones.
+
+    >>> _runs(0b1011)
+    [(0, 1), (3, 3)]
+    """
+    found: list[tuple[int, int]] = []
+    at = 0
+    while bits:
+        zeros = (bits & -bits).bit_length() - 1
+        bits >>= zeros
+        ones = (~bits & (bits + 1)).bit_length() - 1
+        bits >>= ones
+        found.append((at + zeros, at + zeros + ones - 1))
+        at += zeros + ones
+    return found
 
 
 def _table(rungs: tuple[Rung, ...], shown: list[int], cost: Cost) -> Html:
@@ -182,8 +206,7 @@ def _table(rungs: tuple[Rung, ...], shown: list[int], cost: Cost) -> Html:
     note = EMPTY
     if len(shown) < len(rungs):
         words = f"The {len(shown)} steps of the largest shares; {len(rungs) - len(shown):,} more."
-        note = element("caption", text(words))
-    table = element(
-        "table", note, element("thead", element("tr", *heads)), element("tbody", joined(rows))
-    )
-    return element("div", table, class_="scroll", tabindex="0", role="group", aria_label="Steps")
+        note = element("p", text(words), class_="caption")
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
+    box = element("div", table, class_="scroll", tabindex="0", role="group", aria_label="Steps")
+    return joined([note, box])

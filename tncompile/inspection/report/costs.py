@@ -23,14 +23,16 @@ from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
 from tncompile.models.costs.report import ModelCost
 from tncompile.network.model import DOTS
-from tncompile.planning.report.candidates import CandidatePlan
+from tncompile.planning.report.candidates import CandidatePlan, fastest_of_each
 from tncompile.planning.report.cost import Cost
 from tncompile.planning.report.cost_table import TOTALS
 from tncompile.planning.tolerances import CLEARLY
-from tncompile.simulation.modes import MODES
+from tncompile.simulation.modes import Mode
 
 WIDTH = 480
 """Pictures are made for so many px: half of a page, and not much more than a phone."""
+
+SHOWN: tuple[Mode, ...] = ("inference", "folded", "training")
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
@@ -138,7 +140,7 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
         thresholds=marks,
         highlight=_planned(planned, series[0].points),
     )
-    words = f"Planned for {planned:,}; the same plan at other sizes, and where it changes over."
+    words = f"Planned for {planned:,}; its variants at other sizes, and where they change over."
     if relative:
         words = f"Below the line the network is faster; within the band nobody can tell. {words}"
     crossing = cost.crossings.get("dense layer")
@@ -157,8 +159,8 @@ def _front(cost: Cost, candidates: Sequence[CandidatePlan], theme: Theme) -> Htm
     """What the search compared: FLOPs across, time up, memory as area."""
     if len(candidates) < 2:
         return EMPTY
-    fastest = {each.name: each for each in reversed(candidates)}
-    shown = [e for e in candidates if e.on_front or e.chosen or fastest[e.name] is e]
+    fastest = fastest_of_each(candidates)
+    shown = [e for e in candidates if e.on_front or e.chosen or e in fastest]
     chosen = [place for place, each in enumerate(shown) if each.chosen]
     chart = Scatter(
         "Plans that were compared",
@@ -171,7 +173,9 @@ def _front(cost: Cost, candidates: Sequence[CandidatePlan], theme: Theme) -> Htm
     words = (
         f"Of {len(candidates):,} scheduled trees that the search compared, the fastest of each "
         "order, and what no other beats in FLOPs, time and memory at once. Areas are peak memory; "
-        "the ringed one runs; a line joins those that are beaten by none in both FLOPs and time."
+        "the ringed one runs; a line joins those that are beaten by none in both FLOPs and time. "
+        "Times within 5 % count as equal: then copies, roundings, and one program for several "
+        "sizes decide."
     )
     return _figure(chart, words, theme)
 
@@ -179,9 +183,9 @@ def _front(cost: Cost, candidates: Sequence[CandidatePlan], theme: Theme) -> Htm
 def _totals(cost: Cost) -> Html:
     rows = []
     for label, (name, shown) in TOTALS.items():
-        values = [getattr(cost.chosen[mode].cost.figures, name) for mode in MODES]
+        values = [getattr(cost.chosen[mode].cost.figures, name) for mode in SHOWN]
         rows.append((label, *("—" if value is None else shown(value) for value in values)))
-    return table(("total", *MODES), rows, caption="The figures of each mode.")
+    return table(("total", *SHOWN), rows, caption="The figures of each mode.")
 
 
 def _alternatives(cost: Cost) -> Html:

@@ -65,9 +65,9 @@ def table(
         ]
         return element("tr", *made)
 
-    title = [element("caption", text(caption))] if caption else []
     body = element("tbody", *(row(cells, "td") for cells in rows))
-    whole = element("table", *title, element("thead", row(head, "th")), body)
-    return element(
+    whole = element("table", element("thead", row(head, "th")), body)
+    box = element(
         "div", whole, class_="scroll", tabindex="0", role="group", aria_label=caption or head[0]
     )
+    return joined([element("p", text(caption), class_="caption"), box]) if caption else box

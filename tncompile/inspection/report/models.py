@@ -13,10 +13,10 @@ from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.scene import Page
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.contraction import SMALLEST, contraction_part, scrolled
-from tncompile.inspection.report.costs import WIDTH, batch_figure
+from tncompile.inspection.report.costs import WIDTH, batch_figure, memory_figure
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
 from tncompile.inspection.report.page import Section, head
-from tncompile.models.costs.report import ModelCost, PartCost
+from tncompile.models.costs.report import COLUMNS, ModelCost, PartCost, part_rows
 from tncompile.network.model import DOTS
 from tncompile.planning.report.cost import Cost
 
@@ -109,12 +109,11 @@ def _parts(cost: ModelCost, theme: Theme) -> Html:
         for place, (kind, words) in enumerate(kinds)
     ]
     options = [element("option", text(words), value=kind) for kind, words in kinds]
-    rows = list(_rows(cost.root, cost, "", 0))
+    rows = [_row(cells) for cells in part_rows(cost)]
     shown = rows[:MOST_ROWS]
-    caption = f"A row a part; {wording.MODE_TEXT[cost.mode]}."
+    caption = f"A row a part, those that are alike together; {wording.MODE_TEXT[cost.mode]}."
     if len(rows) > len(shown):
         caption += f" The first {len(shown)} of {len(rows):,}."
-    columns = ("part", "is", "parameters", "FLOPs", "time", "peak", "share")
     uncounted = EMPTY
     if cost.uncounted:
         words = f"Not counted: {', '.join(cost.uncounted)}, which Python has."
@@ -137,7 +136,7 @@ def _parts(cost: ModelCost, theme: Theme) -> Html:
                 class_="two",
             ),
             uncounted,
-            table(columns, shown, texts=2, caption=caption),
+            table(COLUMNS, shown, texts=2, caption=caption),
         ]
     )
 
@@ -169,24 +168,11 @@ def _weight(part: PartCost, kind: str, cost: ModelCost) -> float:
     return float(numbers[kind])
 
 
-def _rows(part: PartCost, cost: ModelCost, path: str, depth: int) -> list[tuple[str, ...]]:
-    """A row a part, indented as deep as it lies."""
-    figures = part.training if cost.mode == "training" else part.inference
-    own = (
-        EM_SPACE * depth + (part.name if depth else cost.name.partition("(")[0]),
-        wording.shortened(part.callee if depth else "model", 48),
-        wording.count_text(part.parameters),
-        wording.count_text(figures.flops),
-        wording.seconds_text(figures.seconds),
-        wording.bytes_text(figures.peak_bytes),
-        wording.percent_text(part.share),
-    )
-    rows: list[tuple[str, ...]] = [
-        own if part.counted else (own[0], own[1], "not counted", "", "", "", "")
-    ]
-    for each in part.parts:
-        rows += _rows(each, cost, f"{path}{part.name}.", depth + 1)
-    return rows
+def _row(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """A row of the table of a cost: spaces in front that HTML keeps, long calls cut."""
+    name = cells[0].lstrip(" ")
+    indented = EM_SPACE * ((len(cells[0]) - len(name)) // 2) + name
+    return (indented, wording.shortened(cells[1], 48), *cells[2:])
 
 
 # ── what blocks are made of ─────────────────────────────────────────────────────────────────────
@@ -198,7 +184,9 @@ def _details(drawings: Page, inner: Mapping[str, Inner], theme: Theme) -> Html:
     for number, (place, target, scene) in enumerate(drawings.inner, 1):
         if target in inner:
             found = inner[target]
-            body = joined([contraction_part(found.architecture, found.cost, theme), found.bonds])
+            memory = memory_figure(found.cost, theme)
+            contraction = contraction_part(found.architecture, found.cost, theme, memory)
+            body = joined([contraction, found.bonds])
         else:
             body = scrolled(scene, theme, "picture", f"The blocks of {target}", number)
         summary = element("summary", text(wording.shortened(target, 160)))

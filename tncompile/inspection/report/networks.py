@@ -16,7 +16,7 @@ from tncompile.inspection.report.markup import Html
 from tncompile.inspection.report.page import Section, head
 from tncompile.inspection.report.source import sources
 from tncompile.network.model import DOTS
-from tncompile.planning.report.candidates import CandidatePlan
+from tncompile.planning.report.candidates import CandidatePlan, fastest_of_each
 from tncompile.planning.report.cost import Cost
 
 if TYPE_CHECKING:
@@ -56,7 +56,15 @@ def network_sections(
         ),
         Section("costs", "Costs", costs_part(cost, shown.candidates, theme)),
     ]
-    bonds = bonds_part(network, cost, shown.weights, shown.fresh, theme, given=shown.given)
+    bonds = bonds_part(
+        network,
+        cost,
+        shown.weights,
+        shown.fresh,
+        theme,
+        given=shown.given,
+        orders=fastest_of_each(shown.candidates),
+    )
     if bonds:
         sections.append(Section("bonds", "Bonds", bonds))
     sections.append(Section("source", "Source", source_part(architecture, cost.plan)))

@@ -11,10 +11,23 @@ const shownIn = (element) => {
   if (a.top < b.top || a.bottom > b.bottom) box.scrollTop += a.top - b.top - b.height / 3;
 };
 
+const open = () => {
+  const place = document.getElementById(location.hash.slice(1));
+  if (!(place instanceof HTMLDetailsElement)) return;
+  place.open = true;
+  place.scrollIntoView();
+  place.querySelector('summary').focus();
+};
+const visit = (place) => {
+  if (location.hash === place) open();
+  else location.hash = place;
+};
+
 // Drawings: one stop for Tab; arrows go to the nearest thing in their direction.
 for (const picture of all(document, '.picture')) {
   const info = picture.parentElement.querySelector('.info');
   const things = all(picture, 'g.tensor, g.leg, g.strip').filter((g) => g.querySelector('title'));
+  const hint = info ? info.textContent : '';
   let at = null;
   const choose = (thing) => {
     if (at) at.classList.remove('chosen');
@@ -31,8 +44,8 @@ for (const picture of all(document, '.picture')) {
   const ways = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
   picture.addEventListener('keydown', (event) => {
     const link = at && at.closest('a');
-    if (event.key === 'Enter' && link) { location.hash = link.getAttribute('href'); return; }
-    if (event.key === 'Escape') { choose(null); return; }
+    if (event.key === 'Enter' && link) { visit(link.getAttribute('href')); return; }
+    if (event.key === 'Escape') { choose(null); if (info) info.textContent = hint; return; }
     const way = ways[event.key];
     if (!way || !things.length) return;
     event.preventDefault();
@@ -61,14 +74,14 @@ for (const picture of all(document, '.picture')) {
 
 // Contractions: a slider, two buttons and Play go through the steps, in all pictures at once.
 for (const part of all(document, '.contraction')) {
-  const steps = read(part).steps, slider = part.querySelector('input[type=range]');
+  const {steps, leaves, folded} = read(part), slider = part.querySelector('input[type=range]');
   const say = part.querySelector('.say'), play = part.querySelector('.play');
   const network = part.querySelector('.picture'), tree = part.querySelector('.tree');
   const code = part.querySelector('pre.code'), before = say.textContent;
   let timer = null;
-  const below = (side, found) => {
-    for (const name of side.t) found.add(name);
-    for (const k of side.s) { below(steps[k].l, found); below(steps[k].r, found); }
+  const below = (runs, found) => {
+    for (const [first, last] of runs)
+      for (let k = first; k <= last; k++) found.add(leaves[k]);
     return found;
   };
   const clear = () => {
@@ -77,8 +90,11 @@ for (const part of all(document, '.contraction')) {
   };
   const mark = (root, kind, names, name) => {
     if (!root) return;
-    for (const each of all(root, '[data-' + kind + ']'))
-      if (names.has(each.getAttribute('data-' + kind))) each.classList.add(name);
+    for (const each of all(root, '[data-' + kind + ']')) {
+      const own = each.getAttribute('data-' + kind), inner = folded[own] || [own];
+      const has = (member) => names.has(member);
+      if (name === 'spent' ? inner.every(has) : inner.some(has)) each.classList.add(name);
+    }
   };
   const go = (number) => {
     slider.value = number;
@@ -191,7 +207,9 @@ for (const part of all(document, '.sources')) {
     const made = all(code, 'span.line');
     const numbers = line.getAttribute('data-made').split(' ').filter(Boolean).map(Number);
     for (const k of numbers) made[k].classList.add('now');
-    if (numbers.length) shownIn(made[numbers[0]]);
+    const forward = made.findIndex((each) => each.textContent.includes('def forward'));
+    const read = numbers.find((k) => k > forward);
+    if (numbers.length) shownIn(made[read === undefined ? numbers[0] : read]);
   };
   spec.addEventListener('keydown', (event) => {
     const way = {ArrowDown: 1, ArrowUp: -1}[event.key];
@@ -211,9 +229,7 @@ for (const part of all(document, '.parts')) {
   choice.addEventListener('change', go);
   go();
 }
-const open = () => {
-  const place = document.getElementById(location.hash.slice(1));
-  if (place instanceof HTMLDetailsElement) { place.open = true; place.scrollIntoView(); }
-};
-addEventListener('hashchange', open);
+for (const link of all(document, '.picture a'))
+  link.addEventListener('click', () => visit(link.getAttribute('href')));
+addEventListener('hashchange', () => open());
 open();

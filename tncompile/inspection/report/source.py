@@ -17,6 +17,9 @@ MOST_LINES = 1500
 NUMBER = re.compile(r"#(?: \d+ ×)? \[(\d+)\]")
 """What stands before the legs of a result in generated code: the contraction that it is of."""
 
+TENSORS = re.compile(r"\bself\.|\btorch\.|\.(?:reshape|permute|expand)\(")
+"""What statements that make tensors have."""
+
 TN_WORDS = frozenset(
     (
         *("network", "model", "rewrite", "import", "extern", "from", "let", "require", "input"),
@@ -71,9 +74,14 @@ def _numbered(
         if isinstance(node, ast.Assign | ast.Return | ast.Delete | ast.AugAssign | ast.Expr)
     ]
     start: int | None = None
+    begun = False
     end = method.body[0].end_lineno or method.lineno
     for statement in sorted(statements, key=lambda node: node.lineno):
         if statement.lineno <= end:
+            continue
+        begun = begun or TENSORS.search(ast.unparse(statement)) is not None
+        if not begun:  # checks, sizes
+            end = statement.end_lineno or statement.lineno
             continue
         own = lines[end : statement.end_lineno]
         begins = statement.lineno - 1

@@ -15,6 +15,7 @@ from tncompile.inspection.varying.table import variation_table
 from tncompile.language.diagnostics.excerpt import Line
 from tncompile.language.diagnostics.spelling import closest
 from tncompile.models.costs.report import ModelCost
+from tncompile.network.model import DOTS
 from tncompile.notebook import Tabled
 from tncompile.planning.report.cost import Cost
 from tncompile.planning.request import whole
@@ -89,8 +90,13 @@ class Variation(Tabled):
     def title(self) -> str:
         """`MPO(…): a forward pass as batch varies, planned for batch = 64`."""
         mode = wording.MODE_TEXT[self.costs[0].mode]
-        planned = "" if self.planned is None else f", planned for {self.name} = {self.planned:,}"
-        return f"{self.target.partition('(')[0]}: {mode} as {self.name} varies{planned}"
+        if self.planned is not None:
+            at = f", planned for {self.name} = {self.planned:,}"
+        else:
+            sizes = self.costs[0].sizes.items()
+            named = [f"{'batch' if name == DOTS else name} = {size:,}" for name, size in sizes]
+            at = f", {', '.join(named)}" if named else ""
+        return f"{self.target.partition('(')[0]}: {mode} as {self.name} varies{at}"
 
     def _repr_html_(self) -> str:
         picture = self.draw()._repr_svg_() if len(self.values) > 1 else ""

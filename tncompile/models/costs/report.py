@@ -180,15 +180,21 @@ def _title(cost: ModelCost) -> str:
 MOST_ROWS = 60
 
 
-def _tree(cost: ModelCost, width: int) -> str:
-    """A row a part, those that are alike together, two spaces in front of each level."""
+COLUMNS = ("part", "is", "parameters", "FLOPs", "time", "peak", "saved", "share")
+
+
+def part_rows(cost: ModelCost) -> list[tuple[str, ...]]:
+    """A row of `COLUMNS` for each part, those that are alike together, two spaces a level."""
     rows = [_row(cost, cost.root, 0, cost.name.partition("(")[0], 1)]
-    rows += _below(cost, cost.root, 1)
+    return rows + list(_below(cost, cost.root, 1))
+
+
+def _tree(cost: ModelCost, width: int) -> str:
+    rows = part_rows(cost)
     hidden = len(rows) - MOST_ROWS
     if hidden > 0:
         rows = [*rows[:MOST_ROWS], ("…", f"{hidden:,} more", *[""] * 6)]
-    head = ("part", "is", "parameters", "FLOPs", "time", "peak", "saved", "share")
-    return wording.columns_text(head, rows, width, 2)
+    return wording.columns_text(COLUMNS, rows, width, 2)
 
 
 def _below(cost: ModelCost, part: PartCost, depth: int) -> Iterator[tuple[str, ...]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tncompile.network.model import TensorNetwork
+from tncompile.planning.evaluation import ScheduledTree
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
 from tncompile.planning.search_space import latest_search_space
@@ -18,13 +19,15 @@ class CandidatePlan:
     """A scheduled tree that was compared, and what it takes at the batch size that was asked for.
 
     `chosen` is what the module runs there, `on_front` what no other candidate beats in FLOPs, time
-    and memory at once. Times are in seconds, on the machine profile.
+    and memory at once. Times are in seconds, on the machine profile. `option` is the tree and how
+    it is lowered.
     """
 
     name: str
     flops: int
     seconds: float
     peak_bytes: int
+    option: ScheduledTree = field(repr=False, compare=False)
     chosen: bool = False
     on_front: bool = False
 
@@ -54,16 +57,25 @@ def compared_plans(
         evaluated = evaluator.evaluate(option, size, mode)
         chosen = (option.tree, option.schedule) == (variant.tree, variant.schedule)
         each = CandidatePlan(
-            str(option), evaluated.flops, evaluated.seconds, evaluated.peak, chosen
+            str(option), evaluated.flops, evaluated.seconds, evaluated.peak, option, chosen
         )
         if chosen or each.price not in found:
             found[each.price] = each
     if not any(each.chosen for each in found.values()) and variant.batch == size:
         name = plan_text(variant.found_by, variant.schedule)
         price = figures.flops or 0, figures.seconds or 0.0, figures.peak_bytes or 0
-        found[price] = CandidatePlan(name, *price, chosen=True)
+        option = ScheduledTree(variant.found_by, -1, variant.tree, variant.schedule)
+        found[price] = CandidatePlan(name, *price, option, chosen=True)
     ordered = sorted(found.values(), key=lambda each: (each.seconds, each.flops, each.peak_bytes))
     return tuple(_with_front(ordered))
+
+
+def fastest_of_each(candidates: Iterable[CandidatePlan]) -> list[CandidatePlan]:
+    """The fastest schedule of each order, by ascending time."""
+    found: dict[str, CandidatePlan] = {}
+    for each in sorted(candidates, key=lambda each: each.seconds):
+        found.setdefault(each.name, each)
+    return list(found.values())
 
 
 def _with_front(ordered: Iterable[CandidatePlan]) -> Iterator[CandidatePlan]:

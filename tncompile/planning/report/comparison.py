@@ -18,6 +18,7 @@ from tncompile.network.verifying import verify_network
 from tncompile.planning.paths.candidates import MATERIALIZE, STRAIGHT
 from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
+from tncompile.planning.report.candidates import CandidatePlan
 from tncompile.planning.report.cost import Cost, Crossing
 from tncompile.planning.request import runtime_sizes
 from tncompile.planning.tolerances import CLEARLY
@@ -82,22 +83,50 @@ class _Comparison:
         rows = self.batch if leading is None else runtime[leading]
         return replace(self, batch=rows, named=named, runtime=runtime).cost(mode)
 
-    def resized(self, index: str, size: int, mode: Mode) -> Cost:
-        """The same plan for the network with another size of an index."""
+    def resized(self, index: str, size: int, among: Iterable[CandidatePlan], mode: Mode) -> Cost:
+        """The cost with another size of an index, of the fastest of some orders."""
         network = resize(self.network, index, size)
         if wrong := next(verify_network(network), None):
             raise ValueError(f"`{index}` alone cannot have another size: {wrong}")
         if self.network.index[index].size == 1:
             raise ValueError(f"`{index}` has size 1: the plan does not know it")
-        variants = self.planned.variants
-        if size == 1:  # no operand has the leg then
-            variants = tuple(
-                replace(each, tree=each.tree.without(index), schedule=each.schedule.without(index))
-                for each in variants
-            )
-        planned = replace(self.planned, variants=variants, alternatives=())
+        planned = replace(self.planned, alternatives=())
         other = replace(self, network=network, planned=planned, programs={}, as_planned=False)
-        return other.cost(mode)
+        options = tuple(among)
+        fastest = tuple(
+            other._fastest(self._orders(each, index, size, options if each == mode else ()))
+            for each in MODES
+        )
+        return replace(other, planned=replace(planned, variants=fastest)).cost(mode)
+
+    def _orders(
+        self, mode: Mode, index: str, size: int, among: Iterable[CandidatePlan]
+    ) -> list[Variant]:
+        """What runs in a mode here, then the other orders to choose from, each once."""
+        now = replace(self.planned.variant(self.batch, mode), mode=mode, up_to=None)
+        known = {(now.tree, now.schedule): now.found_by}
+        for each in among:
+            option = each.option
+            known.setdefault((option.tree, option.schedule), option.names)
+        if size == 1:  # no operand has the leg then
+            known = {(t.without(index), s.without(index)): names for (t, s), names in known.items()}
+        return [
+            replace(now, tree=tree, schedule=schedule, found_by=names)
+            for (tree, schedule), names in known.items()
+        ]
+
+    def _fastest(self, variants: list[Variant]) -> Variant:
+        """The variant of least predicted time here; the first one where none is clearly faster."""
+        if len(variants) == 1:
+            return variants[0]
+        times = [
+            trace_in(
+                self.network, self._program(each), self.runtime, self.profile, each.mode
+            ).total.seconds
+            for each in variants
+        ]
+        least = min(times)
+        return variants[0 if times[0] <= CLEARLY * least else times.index(least)]
 
     def live_bytes(self, mode: Mode) -> LiveBytes:
         """The memory over time, in a mode."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import tncompile.planning.wording as wording
 from tncompile.notebook import Tabled
 from tncompile.planning.plan import ContractionPlan, Variant
+from tncompile.planning.report.candidates import CandidatePlan
 from tncompile.planning.report.cost_table import cost_table
 from tncompile.simulation.costs import CostStep, Figures
 from tncompile.simulation.dense_layer import Kind
@@ -52,7 +53,7 @@ class Costing(Protocol):
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
         """The cost at other sizes; those that are not given stay."""
 
-    def resized(self, index: str, size: int, mode: Mode) -> Cost:
+    def resized(self, index: str, size: int, among: Iterable[CandidatePlan], mode: Mode) -> Cost:
         """The cost with another size of an index."""
 
     def live_bytes(self, mode: Mode) -> LiveBytes:
@@ -171,15 +172,17 @@ class Cost(Tabled):
         """
         return self._asked.at(batch, sizes or {}, self.mode)
 
-    def resized(self, index: str, size: int) -> Cost:
-        """The same plan for the network with another size of an index, without a search.
+    def resized(self, index: str, size: int, among: Iterable[CandidatePlan] = ()) -> Cost:
+        """The cost with another size of an index, without a search: the same order.
 
-        Raises ValueError for what is no index, and for indices whose sizes are bound to others'.
+        With candidates of `arch.candidates()` to choose `among`, the fastest of them at that size
+        runs in the mode that was asked for; a search may find a faster one. Raises ValueError for
+        what is no index, and for indices whose sizes are bound to those of others.
 
         >>> arch.cost(batch=64, search="fast").resized("b[0]", 2).inference.parameters
         160
         """
-        return self._asked.resized(index, size, self.mode)
+        return self._asked.resized(index, size, among, self.mode)
 
     @property
     def _asked(self) -> Costing:

@@ -94,7 +94,7 @@ def _knots(rungs: Sequence[Rung]) -> list[_Knot]:
         given = [side for side in sides if side.tensors]
         names = tuple(dict.fromkeys(name for side in given for name in side.tensors))
         if len(given) > 2 and len(knot.rungs) > 1:
-            knot.leaves = [Side(f"{len(names):,} tensors", names, ())]
+            knot.leaves = [Side(f"{len(names):,} tensors", names, (), 0)]
         else:
             knot.leaves = given
     return knots

@@ -13,11 +13,15 @@ from tncompile.simulation.costs import CostStep
 
 @dataclass(frozen=True)
 class Side:
-    """An operand of a step, or one of each of its members: tensors, results of earlier steps."""
+    """An operand of a step, or one of each of its members: tensors, results of earlier steps.
+
+    `leaves` are all tensors that are in it by now, as bits by their place among the operands.
+    """
 
     label: str
     tensors: tuple[str, ...]  # by name
     steps: tuple[int, ...]  # by number
+    leaves: int
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,18 @@ def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
     names = [network.tensors[operand.tensor].name for operand in tree.operands]
     row = {step.result: k for k, group in enumerate(groups) for _, _, step in group.members}
     legs = tree.legs
+    inside = [1 << k for k in range(len(names))]
+    for each in tree.steps:
+        inside.append(inside[each.left] | inside[each.right])
 
     def side(operands: Iterable[int], label: str) -> Side:
         read = list(operands)
         tensors = dict.fromkeys(names[k] for k in read if k < len(names))
-        return Side(label, tuple(tensors), tuple(dict.fromkeys(row[k] for k in read if k in row)))
+        steps = dict.fromkeys(row[k] for k in read if k in row)
+        bits = 0
+        for k in read:
+            bits |= inside[k]
+        return Side(label, tuple(tensors), tuple(steps), bits)
 
     rungs: list[Rung] = []
     for number, (group, step) in enumerate(zip(groups, variant.cost.steps, strict=True)):
@@ -67,3 +78,8 @@ def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
             )
         )
     return tuple(rungs)
+
+
+def leaf_names(network: TensorNetwork, variant: Variant) -> tuple[str, ...]:
+    """The names of the tensors that the bits of `Side.leaves` stand for, in their order."""
+    return tuple(network.tensors[operand.tensor].name for operand in variant.tree.operands)

@@ -148,7 +148,8 @@ class _Reading:
                 return
             label = () if value in labeled else (Span(_shape(value), signs.LABEL, "dim"),)
             labeled.add(value)
-            title = f"{value.text}, from {start.key.removeprefix('input ')} to {end.key}"
+            ends = [_told(each.key) for each in (start, end)]
+            title = f"{value.text}, from {ends[0]} to {ends[1]}"
             legs[name] = Leg(name, None, (start, end), title, label, label)
 
         for key, step in steps.items():
@@ -244,6 +245,12 @@ class _Reading:
             words = callee.path.rpartition(".")[2]
         times = f", {step.count} times" if step.count > 1 else ""
         return (Span(_cut(words.strip()), signs.SMALL, "dim"),), f"{step.name}{times}: {text}"
+
+
+def _told(key: str) -> str:
+    """The name of a block or an input, without what tells equal ones apart: `embed`."""
+    kind, _, name = key.partition(" ")
+    return name if name and (kind == "input" or kind.isdecimal()) else key
 
 
 def _shape(value: Value | ModelInput) -> str:

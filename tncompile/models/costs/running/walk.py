@@ -302,10 +302,11 @@ class _Walk:
         self.shares.setdefault(part, Share(part, run)).add(run, calls)
         self.uncounted |= run.uncounted
         inner = run.largest
-        if inner is not None and (self.largest is None or inner.seconds > self.largest.seconds):
+        seconds = 0.0 if inner is None else calls * inner.seconds
+        if inner is not None and (self.largest is None or seconds > self.largest.seconds):
             simple = isinstance(part.callee, Layer)
             name = f"{part.name}: {inner.name}" if simple else path_of(part.name, inner.name)
-            self.largest = Contraction(name, inner.seconds)
+            self.largest = Contraction(name, seconds)
 
     def _attribute(self, operation: Operation, outcome: Outcome) -> None:
         """Count what autograd saves to the part that it is saved for first."""
