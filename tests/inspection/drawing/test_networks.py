@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -241,3 +242,38 @@ def test_the_checks_see_small_type() -> None:
     label = scene.labels[0]
     scene.labels[0] = replace(label, line=(replace(label.line[0], size=6.0),))
     assert any("px wide" in fault for fault in faults(scene, subject))
+
+
+@pytest.mark.parametrize(("layers", "columns"), [(2, 3), (2, 9), (3, 4)])
+def test_layers_of_grids(layers: int, columns: int) -> None:
+    """Sites of one place are near each other, neighbors of a layer are in line."""
+    names = "ABC"[:layers]
+    sites = f"r in 0..3, c in 0..{columns}"
+    bonds = "".join(
+        f"bond h{name}[r in 0..3, c in 0..{columns - 1}] = 2\n"
+        f"bond v{name}[r in 0..2, c in 0..{columns}] = 2\n"
+        for name in names
+    )
+    tensors = ""
+    for number, name in enumerate(names):
+        below = "i[r, c]" if not number else f"m{number - 1}[r, c]"
+        above = "o[r, c]" if number == layers - 1 else f"m{number}[r, c]"
+        own = f"h{name}[r, c - 1]?, h{name}[r, c]?, v{name}[r - 1, c]?, v{name}[r, c]?"
+        tensors += f"tensor {name}[{sites}]({below}, {above}, {own})\n"
+    between = "".join(f"bond m{number}[{sites}] = 2\n" for number in range(layers - 1))
+    text = (
+        f"network N() {{\nindex i[{sites}] = 2, o[{sites}] = 2\n{bonds}{between}"
+        f"input x(..., (i[*]))\n{tensors}output y(..., (o[*]))\n}}"
+    )
+    net = tncompile.loads(text).instantiate().network
+    subject, scene = drawn(net, width=1200)
+    assert [fault for fault in faults(scene, subject) if "px wide" not in fault] == []
+    box = {figure.key: figure.box for figure in scene.figures}
+    assert box["A[0, 0]"].y == box["A[0, 1]"].y
+    assert box["A[0, 0]"].x == box["A[1, 0]"].x
+    for one, other in pairwise(names):
+        here, there = box[f"{one}[1, 0]"], box[f"{other}[1, 0]"]
+        aside = box[f"{other}[0, 1]"].x - box[f"{one}[0, 1]"].x
+        assert there.x - here.x == pytest.approx(aside)
+        assert there.x > here.x
+        assert there.y < here.y

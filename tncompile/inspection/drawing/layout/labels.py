@@ -30,6 +30,7 @@ class Wanted:
     line: Line
     wires: tuple[Wire, ...]
     dot: tuple[float, float, float] | None = None  # x, y, radius
+    short: Line = ()  # where there is no room for all; the size alone by default
 
 
 class Occupancy:
@@ -105,15 +106,15 @@ def _wanted(scene: Scene, subject: Subject, named: bool) -> Iterator[Wanted]:
         if not line:
             continue
         if any(wire.kind == "cut" for wire in own):
-            for wire in own:
-                yield Wanted(leg.name, line, (wire,))
+            for wire in own:  # which one goes on elsewhere is told by its name alone
+                yield Wanted(leg.name, leg.label or line, (wire,), short=leg.label[:-1])
         else:
             yield Wanted(leg.name, line, tuple(own), dots.get(leg.name))
 
 
 def _placed(each: Wanted, taken: Occupancy) -> Label | None:
     """The whole label in a free place, else its size alone; nothing where there is no room."""
-    for line in (each.line, each.line[-1:]):
+    for line in (each.line, each.short or each.line[-1:]):
         wanted = replace(each, line=line)
         best: tuple[int, Label] | None = None
         for label in _candidates(wanted):

@@ -56,10 +56,10 @@ def placed(
     scene: Scene,
     density: Density,
     *,
-    goes_round: bool,
+    reach: float | None = None,
 ) -> Scene:
-    """The scene of nodes at their places; in a grid that `goes_round` long legs are cut."""
-    return _Placing(subject, at, scene, goes_round, density).scene_of()
+    """The scene of nodes at their places; legs beyond a `reach`, in steps of a grid, are cut."""
+    return _Placing(subject, at, scene, reach, density).scene_of()
 
 
 class _Placing:
@@ -68,11 +68,11 @@ class _Placing:
         subject: Subject,
         at: Mapping[str, Point],
         scene: Scene,
-        goes_round: bool,
+        reach: float | None,
         density: Density,
     ) -> None:
         self.subject, self.at, self.scene = subject, at, scene
-        self.goes_round, self.density = goes_round, density
+        self.reach, self.density = reach, density
         self.box = {key: self._box(key) for key in subject.nodes}
         self.ways: defaultdict[str, list[float]] = defaultdict(list)
         self.drawn: set[tuple[int, int]] = set()  # where lines run
@@ -131,7 +131,7 @@ class _Placing:
         steps = max(abs(other.x - one.x) / ACROSS, abs(other.y - one.y) / DOWN)
         self._note_way(keys[0], one, (other.x, other.y))
         self._note_way(keys[1], other, (one.x, one.y))
-        if self.goes_round and steps > FAR:
+        if self.reach is not None and steps > self.reach:
             for key, box, near in ((keys[0], one, other), (keys[1], other, one)):
                 self._cut(leg, key, box, near)
             return

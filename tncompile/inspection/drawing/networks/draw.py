@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from tncompile.inspection.drawing import signs
 from tncompile.inspection.drawing.layout.layers import density_of, layered
-from tncompile.inspection.drawing.layout.placed import placed
+from tncompile.inspection.drawing.layout.placed import FAR, placed
 from tncompile.inspection.drawing.layout.subject import Group, Rows, Subject
 from tncompile.inspection.drawing.networks.families import grid_of, groups_of
 from tncompile.inspection.drawing.networks.folding import GENTLE, HARDEST, folded
-from tncompile.inspection.drawing.networks.grid import grid_places
+from tncompile.inspection.drawing.networks.grid import grid_pitch, grid_places
 from tncompile.inspection.drawing.networks.reading import subject_of
 from tncompile.inspection.drawing.networks.rows import rows_of
 from tncompile.inspection.drawing.networks.stress import stress_places
@@ -91,13 +91,14 @@ def _scene(subject: Subject, density: Density | None, *, in_rows: bool = True) -
         subject, words = abbreviated(subject)
     grid = grid_of(subject)
     if grid is not None:
-        scene = placed(subject, grid_places(subject, grid), scene, density, goes_round=True)
+        places, reach = grid_places(subject, grid), FAR * grid_pitch(grid)
+        scene = placed(subject, places, scene, density, reach=reach)
     elif in_rows and (made := layered(subject, scene, density, groups, rows)) is not None:
         scene = made
     else:
         if len(subject.nodes) > MOST_NAMED:
             density = signs.DENSE
-        scene = placed(subject, stress_places(subject), scene, density, goes_round=False)
+        scene = placed(subject, stress_places(subject), scene, density)
     scene.legend += [*_legend(scene), *([("", words)] if words else [])]
     return scene
 

@@ -201,12 +201,18 @@ def distances(subject: Subject, start: Iterable[str] | None = None) -> dict[str,
     return {key: far // 2 for key, far in found.items() if key in subject.nodes}
 
 
-def grid_of(subject: Subject) -> list[Node] | None:
-    """The family that is a grid of two subscripts, if most nodes are in it."""
+def grid_of(subject: Subject) -> list[list[Node]] | None:
+    """Families that are grids over the same two subscripts, if most nodes are in them: layers.
+
+    The first one joins neighbors along both of its subscripts; the others are joined to it.
+    """
     bonds = Bonds(subject)
-    for members in families_of(subject).values():
-        if any(len(node.subscripts) != 2 for node in members) or members[0].sign == "window":
-            continue
+    families = [
+        members
+        for members in families_of(subject).values()
+        if all(len(node.subscripts) == 2 for node in members) and members[0].sign != "window"
+    ]
+    for members in families:
         inside = {node.key: node.subscripts for node in members}
         steps = [
             tuple(b - a for a, b in zip(place, inside[near], strict=True))
@@ -216,7 +222,14 @@ def grid_of(subject: Subject) -> list[Node] | None:
         ]
         straight = [step for step in steps if sorted(map(abs, step)) == [0, 1]]
         across = {step[0] == 0 for step in straight}
-        most = 2 * len(members) >= len(subject.nodes)
+        sites = set(inside.values())
+        layers = [members]
+        layers += [
+            each
+            for each in families
+            if each is not members and {node.subscripts for node in each} == sites
+        ]
+        most = 2 * len(members) * len(layers) >= len(subject.nodes)
         if most and len(across) == 2 and len(straight) >= CHAINED * len(steps):
-            return members
+            return layers
     return None

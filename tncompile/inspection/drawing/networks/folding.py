@@ -324,24 +324,22 @@ def _parents(subject: Subject, bonds: Bonds) -> dict[str, str | None]:
 # ── grids ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fold_grid(folding: _Folding, grid: Sequence[Node], folds: Folds) -> Subject:
-    """The middle rows and columns of a large grid."""
-    rows = sorted({node.subscripts[0] for node in grid})
-    columns = sorted({node.subscripts[1] for node in grid})
+def _fold_grid(folding: _Folding, layers: Sequence[Sequence[Node]], folds: Folds) -> Subject:
+    """The middle rows and columns of a large grid, in each of its layers."""
+    rows = sorted({node.subscripts[0] for node in layers[0]})
+    columns = sorted({node.subscripts[1] for node in layers[0]})
     first, last = folds.ends
     inner = [
         set(values[first:-last]) if len(values) > folds.side else set[int]()
         for values in (rows, columns)
     ]
-    areas: defaultdict[tuple[int, int], list[Node]] = defaultdict(list)
-    for node in grid:
+    areas: defaultdict[tuple[str, int, int], list[Node]] = defaultdict(list)
+    for node in (node for layer in layers for node in layer):
         row, column = node.subscripts
         if row in inner[0] or column in inner[1]:
-            place = (
-                rows[first] if row in inner[0] else row,
-                columns[first] if column in inner[1] else column,
-            )
-            areas[place].append(node)
-    for place, nodes in areas.items():
-        folding.fold([node.key for node in nodes], grid[0].family, place)
+            row = rows[first] if row in inner[0] else row
+            column = columns[first] if column in inner[1] else column
+            areas[node.family, row, column].append(node)
+    for (family, row, column), nodes in areas.items():
+        folding.fold([node.key for node in nodes], family, (row, column))
     return folding.subject()
