@@ -67,6 +67,9 @@ def run(arguments: Sequence[str]) -> int:
         say(f"error: {error}")
         _let_go()
         return WRONG_USAGE
+    except OverflowError:
+        say("error: these sizes are too large to plan with: their products fit no float")
+        return WRONG_PROGRAM
     except Exception as error:
         words = MEMORY_WORDS if isinstance(error, RuntimeError) else ()
         if isinstance(error, MemoryError) or any(each in str(error) for each in words):

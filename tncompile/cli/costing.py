@@ -129,6 +129,7 @@ def _vary(arguments: Namespace) -> None:
     with (
         waiting("searching for contraction orders") as progress,
         refused("--vary: ", ValueError, TypeError),
+        reading.lock_problems(),
     ):
         figures = architecture.vary(
             name,

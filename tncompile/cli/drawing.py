@@ -90,7 +90,10 @@ def show_drawing(arguments: Namespace) -> None:
     if arguments.contraction:
         if isinstance(architecture, Model):
             raise UsageError("--contraction is of one network, and this is a model: name a network")
-        with waiting("searching for a contraction order") as progress:
+        with (
+            waiting("searching for a contraction order") as progress,
+            reading.lock_problems(),
+        ):
             drawing = architecture.draw_contraction(
                 arguments.batch,
                 training=arguments.training,

@@ -96,7 +96,7 @@ def write_file(name: str, content: str | bytes) -> None:
         show(content if isinstance(content, str) else content.decode())
         return
     data = content.encode() if isinstance(content, str) else content
-    with refused(f"cannot write {name}: ", OSError):
+    with refused(f"cannot write {name}: ", OSError, RuntimeError):  # a link to itself
         target = Path(name).resolve()
         if target.is_dir():
             raise UsageError(f"cannot write {name}: it is a directory")
@@ -165,7 +165,7 @@ class Bar:
 @contextmanager
 def waiting(title: str) -> Iterator[Callable[[int, int], None] | None]:
     """What to report progress to while the body runs; None where nobody watches."""
-    if not sys.stderr.isatty():
+    if not _terminal(sys.stderr):
         yield None
         return
     bar = Bar(title)

@@ -327,4 +327,6 @@ class Inspected:
 
 def _weights(module: nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The state dict of a module, or one that was given."""
-    return dict(module if isinstance(module, Mapping) else module.state_dict())
+    from tncompile.inspection.bonds.graph import weights_of
+
+    return weights_of(module)

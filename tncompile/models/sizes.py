@@ -20,6 +20,8 @@ COMPARED: Mapping[str, Callable[[int, int], bool]] = {
 
 def given_sizes(model: ResolvedModel, sizes: Mapping[str, int]) -> dict[str, int]:
     """These sizes as ints. ValueError for a name that is none or a size below 1; TypeError."""
+    if not isinstance(sizes, Mapping):
+        raise TypeError(f"sizes are a mapping of names to ints, not {sizes!r}")
     known = [size.name for size in model.sizes]
     given: dict[str, int] = {}
     for name, size in sizes.items():

@@ -95,6 +95,8 @@ def plan_request(
     memory_limit = check_choices(
         minimize=minimize, search=search, memory_limit=memory_limit, machine=machine
     )
+    if not isinstance(sizes, Mapping | None):
+        raise TypeError(f"sizes are a mapping of names to ints, not {sizes!r}")
     by_name = sorted((sizes or {}).items())
     named = {name: whole(f"the size of `{name}`", size) for name, size in by_name}
     asked = _batch_sizes(usual_batch(network, named) if batch is None else batch)

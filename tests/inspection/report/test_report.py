@@ -212,7 +212,7 @@ def test_models(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"does not end in \.html"):
         made.save(tmp_path / "model.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.html"]
-    with pytest.raises(ValueError, match="of another model"):
+    with pytest.raises(ValueError, match="not those of"):
         model.report(batch=8, search="fast", weights={"A": torch.ones(2)})
 
 

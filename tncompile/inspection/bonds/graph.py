@@ -114,6 +114,25 @@ def graph_of(network: TensorNetwork, values: Mapping[str, torch.Tensor]) -> MapG
     return MapGraph(network.target, nodes, sizes, outside)
 
 
+def weights_of(module: torch.nn.Module | Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict of a module, or one that was given. Raises TypeError for anything else."""
+    if isinstance(module, torch.nn.Module):
+        return dict(module.state_dict())
+    if not isinstance(module, Mapping):
+        raise TypeError(f"weights are a module or its state dict, not a {type(module).__name__}")
+    for key, value in module.items():
+        if not isinstance(key, str) or not isinstance(value, torch.Tensor):
+            kinds = f"{type(key).__name__} and {type(value).__name__}"
+            raise TypeError(f"a state dict has names and tensors, not {kinds}")
+    return dict(module)
+
+
+def require_weights(network: TensorNetwork, values: Mapping[str, torch.Tensor]) -> None:
+    """ValueError unless there is a tensor of the right shape, and finite, for each parameter."""
+    for parameter in network.parameters:
+        _value(network, parameter.key, values)
+
+
 def _value(network: TensorNetwork, key: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """A parameter, checked."""
     value, shape = values.get(key), network.parameter[key].shape
@@ -122,7 +141,12 @@ def _value(network: TensorNetwork, key: str, values: Mapping[str, torch.Tensor])
     if tuple(value.shape) != tuple(shape):
         given, due = (" × ".join(map(str, each)) for each in (value.shape, shape))
         raise ValueError(f"{key!r} is {given}, and {due} in {network.target}")
-    whole = value.detach().to("cpu")
-    if not bool(torch.isfinite(whole).all()):
+    kind = torch.complex128 if value.is_complex() else torch.float64
+    try:
+        whole = value.detach().to("cpu").to(kind)
+        finite = bool(torch.isfinite(whole).all())
+    except (NotImplementedError, RuntimeError):  # sparse, quantized, on no device
+        raise ValueError(f"{key!r} is no dense tensor of numbers, but {value.dtype}") from None
+    if not finite:
         raise ValueError(f"{key!r} has entries that are not finite")
-    return whole.to(torch.complex128 if whole.is_complex() else torch.float64)
+    return whole

@@ -41,6 +41,8 @@ def compared(
     """How two architectures differ. Raises ValueError for a size that neither has, and what
     `cost` does."""
     both = first, second
+    if not isinstance(options.get("sizes"), Mapping | None):
+        raise TypeError(f"sizes are a mapping of names to ints, not {options['sizes']!r}")
     given = [_known_sizes(each, options.get("sizes") or {}) for each in both]
     for name in options.get("sizes") or {}:
         if not any(name in sizes for sizes in given):

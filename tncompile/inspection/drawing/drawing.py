@@ -134,11 +134,13 @@ class Drawing:
         """The picture as a PNG, in light colors unless the theme is dark.
 
         A px of the picture becomes `zoom` pixels. Raises ImportError where resvg-py, which renders
-        it, is not installed.
+        it, is not installed, and ValueError for a zoom that is not from 0.01 to 32.
 
         >>> arch.draw().png()[1:4]
         b'PNG'
         """
+        if not 0.01 <= zoom <= 32:
+            raise ValueError(f"zoom is from 0.01 to 32, not {zoom}")
         try:
             from resvg_py import svg_to_bytes
         except ImportError:

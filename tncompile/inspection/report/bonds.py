@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import tncompile.planning.wording as wording
 from tncompile.inspection.bonds.bonds import Bond, Bonds, bonds_of
+from tncompile.inspection.bonds.graph import require_weights
 from tncompile.inspection.charts.chart import Spectrum
 from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
@@ -46,6 +47,7 @@ def bonds_part(
     try:
         beside = bonds_of(network, fresh, None)
     except ValueError as refused:  # it has loops
+        require_weights(network, weights)
         return element("p", text(_sentence(str(refused))), class_="note")
     found = bonds_of(network, weights, None)
     bonds = [bond for bond in found.values() if bond.size > 1]

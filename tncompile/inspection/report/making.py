@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.bonds import bonds_part
-from tncompile.inspection.report.markup import Html, element, joined, text
+from tncompile.inspection.report.markup import EMPTY, Html, element, joined, text
 from tncompile.inspection.report.models import Inner, model_sections
 from tncompile.inspection.report.networks import Shown, network_sections
 from tncompile.inspection.report.page import page
@@ -75,6 +75,7 @@ def _model_report(
         paths[network.target].append(path)
     profile = find_profile(options.get("machine") or "builtin")
     inner: dict[str, Inner] = {}
+    found = False
     for name, architecture in model.networks.items():
         planned = plan.plans[name]
         leading = architecture.network.leading
@@ -89,7 +90,11 @@ def _model_report(
         )
         target = architecture.network.target
         bonds = _bonds(architecture, own, paths[target], weights, theme)
+        found = found or bonds != EMPTY
         inner[target] = Inner(architecture, own, bonds)
+    if weights is not None and not found:
+        words = "they have no tensors of its networks" if inner else "it has no networks with bonds"
+        raise ValueError(f"these weights are not those of {resolved.target}: {words}")
     families: defaultdict[int, dict[str, None]] = defaultdict(dict)
     span = resolved.block.span
     declared = [(part.declared, part.family) for part in resolved.parts]
@@ -123,4 +128,4 @@ def _bonds(
             words = f"The bonds of `{path}`, the first of {len(paths):,} parts that are alike."
             title = element("h3", text(words if len(paths) > 1 else f"The bonds of `{path}`"))
             return joined([title, bonds_part(network, cost, own, fresh, theme, given=True)])
-    raise ValueError(f"the weights are of another model: they have no tensors of `{paths[0]}`")
+    return EMPTY  # its tensors are those of another part

@@ -112,6 +112,21 @@ def symbolic_cost(
     options: SearchOptions,
 ) -> SymbolicCost:
     """What `Architecture.symbolic` returns."""
+    try:
+        return _symbolic_cost(architecture, batch, minimize, training, progress, options)
+    except TooLong:
+        words = "has a size whose expression is too long, or too deep, to be written in letters"
+        raise ValueError(f"{architecture.network.target} {words}") from None
+
+
+def _symbolic_cost(
+    architecture: Architecture,
+    batch: int | None,
+    minimize: Minimize,
+    training: bool,
+    progress: Progress | None,
+    options: SearchOptions,
+) -> SymbolicCost:
     resolved, network = architecture._block, architecture.network
     cost = architecture.cost(
         batch, training=training, minimize=minimize, progress=progress, **options

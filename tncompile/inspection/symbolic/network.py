@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import chain, count
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -15,7 +16,7 @@ from tncompile.network.windows import Window
 
 Part = TypeVar("Part", bound=BaseModel)
 
-BATCH = ("B", "batch", DOTS)
+BATCH = ("B", "batch")
 """Names for the product of the leading axes: the first one that means nothing else."""
 
 
@@ -54,7 +55,8 @@ def run_time_letters(
     `numbers` are those of batch axes by index and of windows by name.
     """
     whole = network.with_window_sizes(numbers)
-    batch = next(name for name in BATCH if name not in taken)
+    names = chain(BATCH, (f"B{number}" for number in count(2)))
+    batch = next(name for name in names if name not in taken)
     found: dict[str, int] = {}
     for index in network.indices:
         if index.kind in ("batch", "dots"):

@@ -15,6 +15,7 @@ from tncompile.inspection.symbolic.sized import (
     quantities_of,
     terms_of,
 )
+from tncompile.language.diagnostics.collector import Failed
 from tncompile.notebook import as_html
 from tncompile.planning.request import whole
 
@@ -63,7 +64,7 @@ class Polynomial:
         """The number for the values at hand."""
         return self.at()
 
-    def at(self, **values: int | tuple[int, ...] | list[int]) -> int:
+    def at(self, /, **values: int | tuple[int, ...] | list[int]) -> int:
         """The number for other values, by the names of letters; a list stands for its items.
 
         Names that Python does not take are given as `at(**{"ins[0]": 8})`, or `at(ins=[8, 4])`.
@@ -99,7 +100,11 @@ class Polynomial:
             if quantity.compute is None:
                 words = f"give `{quantity.name}`, too: it is {quantity.what}"
                 raise ValueError(f"{words}, and how it follows is not known here")
-            return quantity.compute(*sizes)
+            try:
+                return quantity.compute(*sizes)
+            except (ArithmeticError, Failed):
+                words = f"`{quantity.name}` has no value there: it is {quantity.what}"
+                raise ValueError(words) from None
 
         return sum(
             term.coefficient * math.prod(letter(k) ** e for k, e in term.powers.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import tncompile.planning.wording as wording
 from tncompile.inspection.charts.show import chart_drawing
@@ -114,6 +114,17 @@ def against_dense(cost: Cost | ModelCost) -> float | None:
     return cost.seconds / dense if dense else None
 
 
+def _plain(value: object) -> Value:
+    """A value as Python's own: numpy's integers, lists and ranges, too."""
+    if isinstance(value, bool | float):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return tuple(whole("an item", each) for each in value)
+    if isinstance(value, SupportsIndex):
+        return value.__index__()
+    raise TypeError(f"a value is a number or a list of ints, not {value!r}")
+
+
 def varied(
     architecture: Architecture,
     name: str,
@@ -124,7 +135,11 @@ def varied(
 
     Raises ValueError for a name that is no number of it, and where there are no values.
     """
-    values = tuple(tuple(each) if isinstance(each, list) else each for each in given)
+    if not isinstance(name, str):
+        raise TypeError(f"what varies is a name, not {name!r}")
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} varies over a list of values, not {given!r}")
+    values = tuple(map(_plain, given))
     if not values:
         raise ValueError(f"{name} varies over at least one value")
     if name in architecture.arguments:
@@ -141,6 +156,10 @@ def varied(
         shown = Line(name, cut=False).shown
         raise ValueError(f"there is no parameter or run-time size {shown!r}; {there}")
     lengths = [whole(f"the size of `{name}`", value) for value in values]
+    if options.get("batch") is not None:
+        options = {**options, "batch": whole("a batch size", options["batch"])}
+    if not isinstance(options.get("sizes"), Mapping | None):
+        raise TypeError(f"sizes are a mapping of names to ints, not {options['sizes']!r}")
     fixed = dict(options.get("sizes") or {})
     asked = options.get("batch") if name == BATCH else fixed.get(name)
     planned = sorted(lengths)[len(lengths) // 2] if asked is None else asked

@@ -20,7 +20,7 @@ from tncompile.planning.paths.lookup_tables import LARGEST_TABLE
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.report.candidates import CandidatePlan
 from tncompile.planning.report.cost import Cost, Crossing
-from tncompile.planning.request import runtime_sizes
+from tncompile.planning.request import runtime_sizes, whole
 from tncompile.planning.tolerances import CLEARLY
 from tncompile.planning.wording import count_text
 from tncompile.simulation.costs import Figures, figures_of, mode_cost
@@ -75,16 +75,19 @@ class _Comparison:
     def at(self, batch: int | None, sizes: Mapping[str, int], mode: Mode) -> Cost:
         """The same plan at other sizes; those that are not given stay."""
         leading = self.network.leading
+        rows = self.batch if batch is None else whole("a batch size", batch)
+        if not isinstance(sizes, Mapping):
+            raise TypeError(f"sizes are a mapping of names to ints, not {sizes!r}")
+        given = {name: whole(f"the size of `{name}`", size) for name, size in sizes.items()}
         others = {name: size for name, size in self.named.items() if name != leading}
-        named = runtime_sizes(
-            self.network, self.batch if batch is None else batch, {**others, **sizes}
-        )
+        named = runtime_sizes(self.network, rows, {**others, **given})
         runtime = self.network.with_window_sizes(named)
         rows = self.batch if leading is None else runtime[leading]
         return replace(self, batch=rows, named=named, runtime=runtime).cost(mode)
 
     def resized(self, index: str, size: int, among: Iterable[CandidatePlan], mode: Mode) -> Cost:
         """The cost with another size of an index, of the fastest of some orders."""
+        size = whole(f"the size of `{index}`", size)
         network = resize(self.network, index, size)
         if wrong := next(verify_network(network), None):
             raise ValueError(f"`{index}` alone cannot have another size: {wrong}")
