@@ -312,8 +312,8 @@ class Inspected:
         `ranks` are sizes of bonds by name; with a `tolerance` they are the smallest for which the
         map keeps that relative error, in the Frobenius norm. Bonds that one argument gives a size
         together get the largest of theirs. The result has the architecture, its module, and the
-        `error` that it promises. Raises ValueError for what `canonicalize` does, and for bonds
-        whose sizes follow from no argument.
+        `error` that it promises. Raises ValueError for what `canonicalize` does, for bonds whose
+        sizes follow from no argument, and where none is smaller as others keep it as it is.
 
         >>> layer = arch.module(seed=0, search="fast")
         >>> small = arch.truncate(layer, ranks={"b[0]": 2})

@@ -109,3 +109,17 @@ def test_arguments_are_found_by_trying() -> None:
     values = {"n": 4, "ranks": tuple(range(3, 30)), "share": 7, "flag": True}
     wanted = {f"b{k}": 2 for k in range(27)} | {"c": 3, "d": 5}
     assert arguments_for(values, sizes, wanted) == {"ranks": (2,) * 27, "share": 5}
+
+
+def test_bonds_that_share_an_argument_are_named_together() -> None:
+    text = (
+        "network N(r: int = 4) { index i[k in 0..3] = 4, o[k in 0..3] = 4\n"
+        "bond b[k in 0..2] = r\ninput x(..., (i[*]))\n"
+        "tensor G[k in 0..3](b[k - 1]?, i[k], o[k], b[k]?)\noutput y(..., (o[*])) }"
+    )
+    arch = tncompile.loads(text).instantiate()
+    module = arch.module(seed=0, search="fast")
+    with pytest.raises(ValueError, match=r"b\[1\] too"):
+        arch.truncate(module, ranks={"b[0]": 2})
+    both = arch.truncate(module, ranks={"b[0]": 2, "b[1]": 3})
+    assert both.ranks == {"b[0]": 3, "b[1]": 3}

@@ -66,6 +66,16 @@ def truncated(
     arguments = arguments_for(architecture.arguments, sizes, wanted)
     small = architecture._with_arguments(arguments)
     found = {name: small.network.index[name].size or 1 for name in wanted}
+    now = {name: network.index[name].size for name in wanted}
+    if (
+        ranks is not None
+        and found == now
+        and any(wanted[name] < (now[name] or 1) for name in ranks)
+    ):
+        asked = ", ".join(name for name in ranks if wanted[name] < (now[name] or 1))
+        others = ", ".join(name for name in wanted if name not in ranks)
+        words = f"one argument gives {asked} and other bonds a size together"
+        raise ValueError(f"{words}: give ranks of all of them, of {others} too")
     cut, error = truncated_values(network, values, found)
     first = next(iter(values.values()))
     made = small.module(dtype=first.dtype, device=first.device, search="fast")
