@@ -104,6 +104,8 @@ def _sliders(
     figures: list[Html] = []
     options: list[Html] = []
     stored: dict[str, _Stored] = {}
+    each = MOST_TIMED // len(network.tensors) // len(bonds)  # orders times ranks of a bond
+    orders = orders[: each // 4]
     for place, bond in enumerate(bonds):
         fresh = beside[bond.name]
         spectrum = Spectrum(
@@ -123,8 +125,7 @@ def _sliders(
                 hidden=place > 0,
             )
         )
-        work = len(network.tensors) * len(bonds) * (1 + len(orders))
-        timed = _timed(bond.size, max(2, MOST_TIMED // work))
+        timed = _timed(bond.size, max(2, each // (1 + len(orders))))
         ranks = [""]
         for rank in range(1, bond.size + 1):
             words = _words(bond, fresh, rank, given=given)
