@@ -15,5 +15,10 @@ tncompile compile linear.tn TT1024 --batch 64
 say "3. What it costs: tncompile cost linear.tn TT1024 --batch 64"
 tncompile cost linear.tn TT1024 --batch 64
 
-say "4. Real data: handwritten digits, trained the same way (examples/digits)"
+say "4. All of it on a page, its contraction step by step: tncompile report linear.tn TT1024"
+mkdir -p ../build
+tncompile report linear.tn TT1024 --batch 64 -o ../build/tt1024.html
+echo "open build/tt1024.html"
+
+say "5. Real data: handwritten digits, trained the same way (examples/digits)"
 python digits/train.py
