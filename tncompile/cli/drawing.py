@@ -94,6 +94,9 @@ def show_drawing(arguments: Namespace) -> None:
             waiting("searching for a contraction order") as progress,
             reading.lock_problems(),
         ):
+            reading.plan_noted(
+                architecture, progress, {"search": arguments.search, "batch": arguments.batch}
+            )
             drawing = architecture.draw_contraction(
                 arguments.batch,
                 training=arguments.training,

@@ -51,7 +51,7 @@ def contraction_part(
         ),
     )
     if not rungs:
-        return element("div", network_figure)
+        return element("div", network_figure, more)
     tree_figure = element(
         "figure",
         scrolled(
