@@ -8,6 +8,7 @@ import pytest
 
 import tncompile
 from tncompile.language.diagnostics.errors import CompileError
+from tncompile.planning.report.candidates import fastest_of_each
 
 TRAIN = "MPO(ins = [4, 8], outs = [8, 4], ranks = 4)"
 
@@ -108,4 +109,11 @@ def test_pictures(arch: tncompile.Architecture) -> None:
     bars = kinds.draw().svg
     assert "ins = [8, 8]" in bars
     assert all(repr(seconds) in bars for seconds in kinds.seconds)
-    assert arch.vary("with_bias", [True], search="fast").draw().svg
+    assert "with_bias = true" in arch.vary("with_bias", [True], search="fast").draw().svg
+
+
+def test_orders_are_told_apart_by_their_trees(arch: tncompile.Architecture) -> None:
+    orders = fastest_of_each(arch.candidates(batch=4096))
+    trees = [each.option.tree for each in orders]
+    assert len(set(trees)) == len(trees)
+    assert [each.seconds for each in orders] == sorted(each.seconds for each in orders)

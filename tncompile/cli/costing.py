@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tncompile.cli.options as opt
 import tncompile.cli.reading as reading
 from tncompile.cli.command import command, option
+from tncompile.cli.drawing import picture_format
 from tncompile.cli.writing import UsageError, columns, refused, say, show, waiting, write_file
-from tncompile.inspection.drawing.drawing import FORMATS
 from tncompile.model import Model
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ def cost(arguments: Namespace) -> None:
 def _vary(arguments: Namespace) -> None:
     """Show the cost at several values of a number, and write the picture."""
     (name, values), output = arguments.vary, arguments.output
-    suffix = "" if output is None else Path(output).suffix.lower()
-    if output is not None and suffix not in FORMATS:
-        raise UsageError(f"-o takes a name that ends in {', '.join(FORMATS)}, not {output}")
+    suffix = "" if output is None else picture_format(output)
     architecture, options = reading.compiled(arguments), _options(arguments)
     if isinstance(architecture, Model):
         given = {name: 1} if name in architecture.sizes else {}

@@ -87,6 +87,16 @@ def show_drawing(arguments: Namespace) -> None:
     suffix = ".svg" if output == reading.STANDARD_INPUT else picture_format(output)
     spec = reading.load_spec(arguments.file, arguments.root)
     architecture = reading.instantiate(spec, arguments.file, arguments.target)
+    given = [
+        name
+        for name, is_given in (
+            ("--training", arguments.training),
+            ("--batch", arguments.batch is not None),
+        )
+        if is_given
+    ]
+    if given and not arguments.contraction:
+        raise UsageError(f"{given[0]} is about --contraction: give that, too")
     if arguments.contraction:
         if isinstance(architecture, Model):
             raise UsageError("--contraction is of one network, and this is a model: name a network")

@@ -137,7 +137,7 @@ class Inspected:
             batch=batch, minimize=minimize, progress=progress, **options
         )
         mode: Mode = "training" if training else "inference"
-        return compared_plans(self.network, plan, request, mode)
+        return compared_plans(self.network, plan, request, mode, progress)
 
     def report(
         self,

@@ -6,7 +6,6 @@ import math
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import chain, islice, product
 
 from tncompile.lowering.lower import loop_index
@@ -75,8 +74,19 @@ def build_search_space(
     return space
 
 
-latest_search_space = lru_cache(1)(build_search_space)
-"""The same, remembered: whoever asks for a plan may ask next what it was chosen from."""
+_latest: dict[tuple[TensorNetwork, PlanRequest], SearchSpace] = {}
+
+
+def latest_search_space(
+    network: TensorNetwork, request: PlanRequest, progress: Progress | None = None
+) -> SearchSpace:
+    """The same, the latest one remembered: who asks for a plan may ask what it was chosen from."""
+    space = _latest.get((network, request))
+    if space is None:
+        space = build_search_space(network, request, progress)
+        _latest.clear()
+        _latest[network, request] = space
+    return space
 
 
 def _searched(

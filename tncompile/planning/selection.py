@@ -22,7 +22,7 @@ from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import Alternative, ContractionPlan, Variant
 from tncompile.planning.repetition import repeats
 from tncompile.planning.request import PlanOptions, PlanRequest, plan_request
-from tncompile.planning.search_space import SearchSpace, build_search_space, latest_search_space
+from tncompile.planning.search_space import SearchSpace, latest_search_space
 from tncompile.planning.tolerances import CLEARLY, TIED
 from tncompile.planning.wording import MODE_TEXT, schedule_text, seconds_text
 from tncompile.simulation.costs import mode_cost
@@ -55,9 +55,7 @@ def plan_for(
     Raises `NoPlanError` where nothing keeps to the memory limit, `NoOrderError` where no order of
     contraction runs as convolutions.
     """
-    if progress is None:
-        return select(latest_search_space(network, request))
-    return select(build_search_space(network, request, progress))
+    return select(latest_search_space(network, request, progress))
 
 
 Ranges = tuple[BatchRange, ...]

@@ -48,12 +48,12 @@ class Trace:
     @property
     def forward_peak(self) -> int:
         """The most bytes alive at once up to the end of the forward pass."""
-        return max(self.resident, *(work.peak for work in self.forward), 0)
+        return max(self.resident, max((work.peak for work in self.forward), default=0))
 
     @property
     def peak(self) -> int:
         """The most bytes alive at once: the largest peak of a step."""
-        return max(self.forward_peak, *(work.peak for work in self.backward), 0)
+        return max(self.forward_peak, max((work.peak for work in self.backward), default=0))
 
     @property
     def total(self) -> OpCost:

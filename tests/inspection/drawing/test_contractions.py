@@ -50,7 +50,7 @@ def test_trees(file: str, target: str) -> None:
         if len(rungs) <= MOST_RUNGS:
             numbers = count_text(step.multiply_adds), bytes_text(step.bytes)
             for text in (*numbers, percent_text(step.share), step.contraction):
-                assert text in titles[step.result]
+                assert text in titles[f"step {step.result}"]
 
 
 def crossings(scene: Scene) -> list[tuple[str, str]]:
@@ -78,7 +78,7 @@ def test_legs_end_once() -> None:
     rungs = rungs_of(arch.network, variant)
     ended = [leg for rung in rungs for leg in rung.contracted]
     assert sorted(ended) == ["b[0]", "b[1]", "i[0]", "i[1]", "i[2]"]
-    assert set(rungs[-1].kept) == {"...", "o[0]", "o[1]", "o[2]"}
+    assert set(rungs[-1].step.indices) == {"...", "o[0]", "o[1]", "o[2]"}
 
 
 def test_leaves_stand_as_in_the_drawing() -> None:

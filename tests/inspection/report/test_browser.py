@@ -63,6 +63,8 @@ frame.onload = () => {
     }
     return said;
   });
+  page.querySelector('nav a:last-child').click();
+  found.place = view.location.href;
   found.spec = all('.sources').map((part) => {
     const [spec, code] = part.querySelectorAll('pre');
     press(spec, 'ArrowDown');
@@ -113,6 +115,7 @@ def test_a_network(tmp_path: Path) -> None:
         assert f"{other.inference.parameters:,} parameters" in words
         error = float(words.split("error ")[1].split(" %")[0])
         assert abs(error - 100 * bonds["b[1]"].truncation_error(rank)) <= 0.005 * error + 1e-4
+    assert seen["place"] == "about:srcdoc#source"
     ((declared, generated),) = seen["spec"]
     assert "tensor G[k in 0..sites]" in declared[0]
     assert generated
@@ -131,3 +134,19 @@ def test_a_model(tmp_path: Path) -> None:
     assert len(seen["steps"]) == len(model.networks)
     assert all(step["rung"] == 1 for steps in seen["steps"] for step in steps[:-1])
     assert any("embed" in words for words in seen["keys"])
+
+
+@needs_browser
+def test_folded_steps_have_a_rung(tmp_path: Path) -> None:
+    """More than 40 steps of unequal sizes: each lights up what it is drawn as."""
+    text = (
+        "network N() {\nindex i = 4\nbond w[k in 1..29] = 2 + k % 3, t[k in 0..28] = 2 + k % 2\n"
+        "input x(..., i)\ntensor t1(i, t[0])\n"
+        "tensor G[k in 1..29](t[k - 1], w[k], t[k]?)\ntensor V[k in 1..29](w[k])\n"
+        "output y(...)\n}"
+    )
+    arch = tncompile.loads(text).instantiate()
+    seen = driven(arch.report(batch=2, search="fast"), tmp_path)
+    (steps,) = seen["steps"]
+    assert len(steps) > 41
+    assert all(step["rung"] == 1 for step in steps[:-1])

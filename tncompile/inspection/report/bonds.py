@@ -13,7 +13,9 @@ from tncompile.inspection.charts.chart import Spectrum
 from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, table, text
+from tncompile.network.editing import resize
 from tncompile.network.model import TensorNetwork
+from tncompile.network.verifying import verify_network
 from tncompile.planning.report.candidates import CandidatePlan
 from tncompile.planning.report.cost import Cost
 
@@ -49,7 +51,7 @@ def bonds_part(
     except ValueError as refused:  # it has loops
         require_weights(network, weights)
         return element("p", text(_sentence(str(refused))), class_="note")
-    found = bonds_of(network, weights, None)
+    found = bonds_of(network, weights, None) if given else beside
     bonds = [bond for bond in found.values() if bond.size > 1]
     if not bonds:
         return EMPTY
@@ -129,7 +131,9 @@ def _sliders(
         ranks = [""]
         for rank in range(1, bond.size + 1):
             words = _words(bond, fresh, rank, given=given)
-            ranks.append(words + (_taken(cost, bond, rank, orders) if rank in timed else ""))
+            ranks.append(
+                words + _taken(network, cost, bond, rank, orders if rank in timed else None)
+            )
         stored[str(place)] = {"size": bond.size, "ranks": ranks}
         options.append(element("option", text(f"{bond.name}, size {bond.size}"), value=str(place)))
     first = bonds[0].size
@@ -145,19 +149,19 @@ def _sliders(
             class_="controls",
         ),
         element("p", text(stored["0"]["ranks"][first]), class_="say", aria_live="polite"),
-        element("p", text(_remark(count, len(bonds), several=len(orders) > 1)), class_="dim"),
+        element("p", text(_remark(count, len(bonds), len(orders))), class_="dim"),
         *figures,
         data(stored),
         class_="bonds",
     )
 
 
-def _remark(count: int, shown: int, *, several: bool) -> str:
+def _remark(count: int, shown: int, orders: int) -> str:
     """What the slider stands for."""
-    orders = "the fastest of the orders that the search compared" if several else "this order"
+    which = f"the fastest of {orders} orders" if orders > 1 else "this order"
     few = f" The first and the last {shown // 2} of {count:,} bonds." if shown < count else ""
     return (
-        f"As if this bond alone had that rank, in {orders}; another search may find a faster "
+        f"As if this bond alone had that rank, in {which}; another search may find a faster "
         f"one.{few}"
     )
 
@@ -179,16 +183,24 @@ def _percent(error: float) -> str:
     return f"{wording.digits_text(100 * error)} %" if error > 5e-7 else "0 %"
 
 
-def _taken(cost: Cost, bond: Bond, rank: int, orders: Sequence[CandidatePlan]) -> str:
-    """What is stored and what a run takes if this bond alone has that rank."""
-    if len(bond.names) > 1 or " at " in bond.name:
+def _taken(
+    network: TensorNetwork,
+    cost: Cost,
+    bond: Bond,
+    rank: int,
+    orders: Sequence[CandidatePlan] | None,
+) -> str:
+    """What is stored and, with `orders`, what a run takes if this bond alone has that rank."""
+    if bond.name not in network.index:  # several bonds, or a leg of a hyperedge
         return ""
-    try:
-        other = cost.resized(bond.name, rank, orders)
-    except ValueError:  # a shared parameter: the bond has no size of its own
+    resized = resize(network, bond.name, rank)
+    if next(verify_network(resized), None):  # a shared parameter: it has no size of its own
         return ""
-    time = wording.seconds_text(other.seconds)
-    return f"; {other.inference.parameters:,} parameters, predicted time {time}"
+    stored = f"; {resized.parameter_count:,} parameters"
+    if orders is None:
+        return f"{stored}, time not predicted"
+    time = wording.seconds_text(cost.resized(bond.name, rank, orders).seconds)
+    return f"{stored}, predicted time {time}"
 
 
 def _table(bonds: list[Bond], beside: Bonds, count: int, *, given: bool) -> Html:

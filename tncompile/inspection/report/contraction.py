@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import tncompile.planning.wording as wording
 from tncompile.inspection.drawing import signs
-from tncompile.inspection.drawing.contractions.draw import contraction_scene
+from tncompile.inspection.drawing.contractions.draw import contraction_scene, rung_keys
 from tncompile.inspection.drawing.contractions.reading import Rung, leaf_names, rungs_of
 from tncompile.inspection.drawing.networks.draw import network_scene
 from tncompile.inspection.drawing.scene import Scene
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 SMALLEST = 0.85
 """How far drawings shrink before they scroll: their type stays legible."""
 
-MOST_ROWS = 60
-"""Steps of the table; those of the largest shares, where there are more."""
+ALL_ROWS = 60
+"""Up to so many steps the table has all; of more those of the largest shares."""
 
 
 def contraction_part(
@@ -63,9 +64,13 @@ def contraction_part(
         element("figcaption", text(f"{_order(cost)}. The first step is the lowest.")),
     )
     words = f"{len(rungs):,} step{'s' if len(rungs) != 1 else ''}: move the slider, or press Play."
-    shown = sorted(wording.largest_rows([rung.step.share for rung in rungs]))
-    if len(rungs) <= MOST_ROWS:
-        shown = list(range(len(rungs)))
+    shown = list(range(len(rungs)))
+    if len(rungs) > ALL_ROWS:
+        shown = wording.largest_rows([rung.step.share for rung in rungs])
+    bars: defaultdict[int | None, list[int]] = defaultdict(list)
+    for place, each in enumerate(cost.live_bytes.steps):
+        bars[each.contraction].append(place)
+    shown_as = rung_keys(rungs)
     return element(
         "div",
         element("div", network_figure, tree_figure, class_="two"),
@@ -79,7 +84,9 @@ def contraction_part(
         _table(rungs, shown, cost),
         data(
             {
-                "steps": [_step(rung, method, cost) for rung in rungs],
+                "steps": [
+                    _step(rung, shown_as[rung.number], method, bars[rung.number]) for rung in rungs
+                ],
                 "leaves": leaf_names(network, variant),
                 "folded": {f.key: f.members for f in drawn.figures if f.members},
             }
@@ -140,8 +147,8 @@ def _method(architecture: Architecture, cost: Cost) -> Method | None:
     return contracting_method(architecture.source(plan=alone))
 
 
-def _step(rung: Rung, method: Method | None, cost: Cost) -> dict[str, object]:
-    """What the script of the page has to know of a step."""
+def _step(rung: Rung, drawn_as: str, method: Method | None, memory: list[int]) -> dict[str, object]:
+    """What the script of the page has to know of a step; `memory` are its bars."""
     step = rung.step
     kept = ", ".join(rung.step.indices) or "a scalar"
     ended = ", ".join(rung.contracted[:6]) + (" …" if len(rung.contracted) > 6 else "")
@@ -152,17 +159,17 @@ def _step(rung: Rung, method: Method | None, cost: Cost) -> dict[str, object]:
         f"{wording.bytes_text(step.bytes)}, {wording.percent_text(step.share)} of the time"
     )
     words = f"{step.result} = {times}{step.contraction} {over}, keeps {kept}: {figures}."
-    memory = [k for k, each in enumerate(cost.live_bytes.steps) if each.contraction == rung.number]
     lines = None if method is None else method.lines.get(rung.contraction + 1)
     return {
-        "n": step.result,
-        "r0": str(rung.number),
-        "l": _runs(rung.left.leaves),
-        "r": _runs(rung.right.leaves),
-        "c": list(rung.contracted),
-        "w": words,
-        "m": memory,
-        "p": lines,
+        "result": step.result,
+        "rung": drawn_as,
+        "row": str(rung.number),
+        "left": _runs(rung.left.leaves),
+        "right": _runs(rung.right.leaves),
+        "ends": list(rung.contracted),
+        "words": words,
+        "memory": memory,
+        "lines": lines,
     }
 
 
@@ -200,7 +207,7 @@ def _table(rungs: tuple[Rung, ...], shown: list[int], cost: Cost) -> Html:
         ]
         rows.append(element("tr", *cells, data_row=str(number)))
     heads = [
-        element("th", text(each), class_="text" if place < 3 else "")
+        element("th", text(each), class_="text" if place < 3 else False, scope="col")
         for place, each in enumerate(head)
     ]
     note = EMPTY

@@ -24,6 +24,7 @@ from tncompile.inspection.report.markup import EMPTY, Html, element, joined, tab
 from tncompile.models.costs.report import ModelCost
 from tncompile.network.model import DOTS
 from tncompile.planning.report.candidates import CandidatePlan, fastest_of_each
+from tncompile.planning.report.comparison import DENSE
 from tncompile.planning.report.cost import Cost
 from tncompile.planning.report.cost_table import TOTALS
 from tncompile.planning.tolerances import CLEARLY
@@ -58,7 +59,7 @@ def memory_figure(cost: Cost, theme: Theme) -> Html:
     words = (
         f"Bytes alive while each step runs: inputs, weights, {waiting}, and what the step writes. "
         f"{'∂t is the backward pass of t. ' if backward else ''}"
-        f"The peak, {wording.bytes_text(memory.peak)}, is the figure of the table."
+        f"The peak is {wording.bytes_text(memory.peak)}."
     )
     return _figure(chart, words, theme)
 
@@ -94,9 +95,9 @@ def batch_figure(cost: Cost | ModelCost, theme: Theme) -> Html:
     if planned is None:
         return EMPTY
     sizes = sorted({*BATCHES, planned})
-    costs = [cost.at(size) for size in sizes]
     if isinstance(cost, Cost):
-        return _of_network(cost, sizes, [each for each in costs if isinstance(each, Cost)], theme)
+        return _of_network(cost, sizes, [cost.at(size) for size in sizes], theme)
+    costs = [cost.at(size) for size in sizes]
     points = [(float(size), each.seconds / size) for size, each in zip(sizes, costs, strict=True)]
     chart = Lines(
         "Time a row against batch",
@@ -116,9 +117,8 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
     dense = [each.figures.dense_seconds for each in costs]
     relative = all(dense)
     series = []
-    for mode in dict.fromkeys((cost.mode, "folded")):
-        if cost.mode == "training" and mode == "folded":
-            continue
+    modes: tuple[Mode, ...] = (cost.mode, "folded")
+    for mode in dict.fromkeys(modes) if cost.mode == "inference" else (cost.mode,):
         points = []
         for size, each in zip(sizes, costs, strict=True):
             unit = each.figures.dense_seconds if relative else float(size)
@@ -143,7 +143,7 @@ def _of_network(cost: Cost, sizes: list[int], costs: list[Cost], theme: Theme) -
     words = f"Planned for {planned:,}; its variants at other sizes, and where they change over."
     if relative:
         words = f"Below the line the network is faster; within the band nobody can tell. {words}"
-    crossing = cost.crossings.get("dense layer")
+    crossing = cost.crossings.get(DENSE)
     if crossing is not None:
         words += f" A dense layer is faster {crossing}."
     return _figure(chart, words, theme)

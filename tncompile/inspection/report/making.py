@@ -14,6 +14,7 @@ from tncompile.inspection.report.networks import Shown, network_sections
 from tncompile.inspection.report.page import page
 from tncompile.inspection.report.report import Report
 from tncompile.inspection.report.source import sources
+from tncompile.machine.profile import MachineProfile
 from tncompile.machine.registry import find_profile
 from tncompile.models.costs.report import ModelCost
 from tncompile.models.graph.stored import networks_by_path
@@ -73,7 +74,8 @@ def _model_report(
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for path, network in networks_by_path(resolved):
         paths[network.target].append(path)
-    profile = find_profile(options.get("machine") or "builtin")
+    machine = options.get("machine") or "builtin"
+    profile = machine if isinstance(machine, MachineProfile) else find_profile(machine)
     inner: dict[str, Inner] = {}
     found = False
     for name, architecture in model.networks.items():
@@ -89,8 +91,8 @@ def _model_report(
             mode=cost.mode,
         )
         target = architecture.network.target
-        bonds = _bonds(architecture, own, paths[target], weights, theme)
-        found = found or bonds != EMPTY
+        bonds, has = _bonds(architecture, own, paths[target], weights, theme)
+        found = found or has
         inner[target] = Inner(architecture, own, bonds)
     if weights is not None and not found:
         words = "they have no tensors of its networks" if inner else "it has no networks with bonds"
@@ -114,18 +116,23 @@ def _bonds(
     paths: list[str],
     weights: Weights | None,
     theme: Theme,
-) -> Html:
-    """The bonds of a network of a model: with weights, those of its first part that has its own."""
+) -> tuple[Html, bool]:
+    """The bonds of a network of a model, and whether the weights have its tensors.
+
+    With weights they are those of its first part that has tensors of its own.
+    """
     network = architecture.network
     fresh = dict(architecture.module(seed=0, plan=cost.plan).state_dict())
     if weights is None:
-        return bonds_part(network, cost, fresh, fresh, theme, given=False)
+        return bonds_part(network, cost, fresh, fresh, theme, given=False), True
     for path in paths:
         start = f"{path}." if path else ""
         own = {key.removeprefix(start): weights[key] for key in weights if key.startswith(start)}
-        if fresh.keys() <= own.keys():
-            own = {key: own[key] for key in fresh}
-            words = f"The bonds of `{path}`, the first of {len(paths):,} parts that are alike."
-            title = element("h3", text(words if len(paths) > 1 else f"The bonds of `{path}`"))
-            return joined([title, bonds_part(network, cost, own, fresh, theme, given=True)])
-    return EMPTY  # its tensors are those of another part
+        if not fresh.keys() <= own.keys():
+            continue
+        own = {key: own[key] for key in fresh}
+        part = bonds_part(network, cost, own, fresh, theme, given=True)
+        alike = f", one of {len(paths):,} parts that are alike" if len(paths) > 1 else ""
+        title = element("h3", text("The bonds of "), element("code", text(path)), text(alike))
+        return (joined([title, part]) if part else EMPTY), True
+    return EMPTY, False  # its tensors are those of another part

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from tncompile.files import replaced
+from tncompile.files import replace_file
 
 SUFFIX = ".html"
 
@@ -30,10 +30,10 @@ class Report:
         """
         if Path(path).suffix.lower() != SUFFIX:
             raise ValueError(f"a report is a page of HTML: {path} does not end in {SUFFIX}")
-        with replaced(Path(path)) as target:
-            target.write_text(self.html, encoding="utf-8")
+        replace_file(Path(path), self.html)
 
     def _repr_html_(self) -> str:
         """In a frame of its own, whose policy and ids are no matter of the notebook."""
         style = "width:100%;height:80vh;border:0"
-        return f'<iframe srcdoc="{escape(self.html)}" style="{style}"></iframe>'
+        title, page = escape(self.title), escape(self.html)
+        return f'<iframe title="{title}" srcdoc="{page}" style="{style}"></iframe>'

@@ -18,9 +18,11 @@ const open = () => {
   place.scrollIntoView();
   place.querySelector('summary').focus();
 };
-const visit = (place) => {
-  if (location.hash === place) open();
-  else location.hash = place;
+const visit = (place) => {  // a frame of a notebook resolves links against the page around it
+  location.hash = place;
+  const found = document.getElementById(place.slice(1));
+  if (found instanceof HTMLDetailsElement) open();
+  else if (found) found.scrollIntoView();
 };
 
 // Drawings: one stop for Tab; arrows go to the nearest thing in their direction.
@@ -41,6 +43,7 @@ for (const picture of all(document, '.picture')) {
     const box = thing.getBoundingClientRect();
     return [box.left + box.width / 2, box.top + box.height / 2];
   };
+  for (const link of all(picture, 'a')) link.setAttribute('tabindex', '-1');
   const ways = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
   picture.addEventListener('keydown', (event) => {
     const link = at && at.closest('a');
@@ -88,10 +91,10 @@ for (const part of all(document, '.contraction')) {
     const marks = ['first', 'second', 'spent', 'ending', 'gone', 'rung', 'now'];
     for (const mark of marks) for (const each of all(part, '.' + mark)) each.classList.remove(mark);
   };
-  const mark = (root, kind, names, name) => {
+  const mark = (root, kind, names, name, inside = folded) => {
     if (!root) return;
     for (const each of all(root, '[data-' + kind + ']')) {
-      const own = each.getAttribute('data-' + kind), inner = folded[own] || [own];
+      const own = each.getAttribute('data-' + kind), inner = inside[own] || [own];
       const has = (member) => names.has(member);
       if (name === 'spent' ? inner.every(has) : inner.some(has)) each.classList.add(name);
     }
@@ -102,13 +105,13 @@ for (const part of all(document, '.contraction')) {
     slider.setAttribute('aria-valuetext', number ? 'step ' + number : 'the whole network');
     if (!number) { say.textContent = before; return; }
     const step = steps[number - 1];
-    const first = below(step.l, new Set()), second = below(step.r, new Set());
+    const first = below(step.left, new Set()), second = below(step.right, new Set());
     const gone = new Set(), spent = new Set();
-    for (let k = 0; k < number - 1; k++) for (const leg of steps[k].c) gone.add(leg);
-    for (const leg of step.c) gone.delete(leg);
+    for (let k = 0; k < number - 1; k++) for (const leg of steps[k].ends) gone.add(leg);
+    for (const leg of step.ends) gone.delete(leg);
     for (let k = 0; k < number - 1; k++) {
-      below(steps[k].l, spent);
-      below(steps[k].r, spent);
+      below(steps[k].left, spent);
+      below(steps[k].right, spent);
     }
     for (const name of [...first, ...second]) spent.delete(name);
     mark(network, 'tensor', first, 'first');
@@ -116,26 +119,26 @@ for (const part of all(document, '.contraction')) {
     mark(network, 'tensor', spent, 'spent');
     mark(network, 'strip', new Set([...first].map((n) => 'input ' + n.split('@')[0])), 'first');
     mark(network, 'strip', new Set([...second].map((n) => 'input ' + n.split('@')[0])), 'second');
-    mark(network, 'leg', new Set(step.c), 'ending');
+    mark(network, 'leg', new Set(step.ends), 'ending');
     mark(network, 'leg', gone, 'gone');
-    const own = new Set([step.n, 'bar ' + step.n]);
-    mark(tree, 'tensor', own, 'rung');
-    mark(tree, 'leg', own, 'rung');
+    const own = new Set(['step ' + step.rung, 'bar ' + step.rung]);
+    mark(tree, 'tensor', own, 'rung', {});
+    mark(tree, 'leg', own, 'rung', {});
     for (const row of all(part, 'tr[data-row]'))
-      if (row.getAttribute('data-row') === step.r0) { row.classList.add('now'); shownIn(row); }
+      if (row.getAttribute('data-row') === step.row) { row.classList.add('now'); shownIn(row); }
     for (const bar of all(part, '[data-step]')) {
       const own = Number(bar.getAttribute('data-step'));
       const first = Number(bar.getAttribute('data-first') || own);
       const last = Number(bar.getAttribute('data-last') || own);
-      if (step.m.some((k) => first <= k && k <= last)) bar.classList.add('now');
+      if (step.memory.some((k) => first <= k && k <= last)) bar.classList.add('now');
     }
-    if (code && step.p) {
+    if (code && step.lines) {
       const lines = all(code, 'span.line');
-      for (let k = step.p[0]; k <= step.p[1]; k++) lines[k].classList.add('now');
-      shownIn(lines[step.p[0]]);
+      for (let k = step.lines[0]; k <= step.lines[1]; k++) lines[k].classList.add('now');
+      shownIn(lines[step.lines[0]]);
     }
-    say.textContent = step.w;
-    const rung = named(tree, 'tensor', step.n)[0];
+    say.textContent = step.words;
+    const rung = named(tree, 'tensor', 'step ' + step.rung)[0];
     if (rung) shownIn(rung);
   };
   const stop = () => {
@@ -175,7 +178,7 @@ for (const part of all(document, '.bonds')) {
     for (const each of pictures) each.hidden = each.getAttribute('data-bond') !== choice.value;
     const at = bond.ranks[rank];
     say.textContent = at;
-    slider.setAttribute('aria-valuetext', at);
+    slider.setAttribute('aria-valuetext', 'rank ' + rank + ' of ' + bond.size);
     const picture = pictures.find((each) => !each.hidden);
     const cut = picture && picture.querySelector('[data-x0]');
     if (cut) {
@@ -229,7 +232,9 @@ for (const part of all(document, '.parts')) {
   choice.addEventListener('change', go);
   go();
 }
-for (const link of all(document, '.picture a'))
-  link.addEventListener('click', () => visit(link.getAttribute('href')));
-addEventListener('hashchange', () => open());
+for (const link of all(document, 'a[href^="#"]'))
+  link.addEventListener('click', (event) => {
+    event.preventDefault();
+    visit(link.getAttribute('href'));
+  });
 open();

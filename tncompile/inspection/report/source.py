@@ -32,7 +32,7 @@ TN_WORDS = frozenset(
 PYTHON_WORDS = frozenset(keyword.kwlist)
 TOKEN = re.compile(
     r'(?P<s>"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')|(?P<c>#[^\n]*)'
-    r"|(?P<n>\b\d[\w.]*)|(?P<w>[A-Za-z_]\w*)"
+    r"|(?P<n>\b\d\w*(?:\.\d\w*)?(?:(?<=[eE])[+-]\d+)?)|(?P<w>[A-Za-z_]\w*)"
 )
 
 
@@ -51,8 +51,9 @@ def contracting_method(source: str) -> Method | None:
     """
     lines = source.splitlines()
     best: Method | None = None
-    for node in ast.parse(source).body:
-        if not isinstance(node, ast.ClassDef) or node.name.endswith("Folded"):
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    for name, node in classes.items():
+        if name.endswith("Folded") and name.removesuffix("Folded") in classes:
             continue
         for method in node.body:
             if not isinstance(method, ast.FunctionDef) or method.name in ("fold", "weight"):

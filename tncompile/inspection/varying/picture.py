@@ -65,7 +65,7 @@ def _is_number(value: object) -> bool:
 def _thresholds(variation: Variation, largest: float) -> list[Threshold]:
     """Where the plan changes over, for the size that decides it."""
     cost = variation.costs[0]
-    if variation.name != "batch" or not isinstance(cost, Cost):
+    if not isinstance(cost, Cost) or variation.name not in ("batch", cost.leading):
         return []
     ends = [variant.up_to for variant in cost.plan.of(cost.mode)]
     return [Threshold(float(end), f"up to {end:,}") for end in ends if end and end < largest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import tncompile.planning.wording as wording
@@ -115,13 +116,15 @@ def against_dense(cost: Cost | ModelCost) -> float | None:
 
 
 def _plain(value: object) -> Value:
-    """A value as Python's own: numpy's integers, lists and ranges, too."""
-    if isinstance(value, bool | float):
-        return value
+    """A value as Python's own: numpy's numbers, lists and ranges, too."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # numpy's
+        return bool(value)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return tuple(whole("an item", each) for each in value)
     if isinstance(value, SupportsIndex):
         return value.__index__()
+    if isinstance(value, Real):
+        return float(value)
     raise TypeError(f"a value is a number or a list of ints, not {value!r}")
 
 
@@ -139,7 +142,7 @@ def varied(
         raise TypeError(f"what varies is a name, not {name!r}")
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise TypeError(f"{name} varies over a list of values, not {given!r}")
-    values = tuple(map(_plain, given))
+    values = tuple(dict.fromkeys(map(_plain, given)))
     if not values:
         raise ValueError(f"{name} varies over at least one value")
     if name in architecture.arguments:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from tncompile.network.contraction import ContractionTree
 from tncompile.network.model import TensorNetwork
 from tncompile.planning.evaluation import ScheduledTree
+from tncompile.planning.paths.optimizers import Progress
 from tncompile.planning.plan import ContractionPlan
 from tncompile.planning.request import PlanRequest
 from tncompile.planning.search_space import latest_search_space
@@ -42,13 +44,14 @@ def compared_plans(
     planned: ContractionPlan,
     request: PlanRequest,
     mode: Mode,
+    progress: Progress | None = None,
 ) -> tuple[CandidatePlan, ...]:
     """What a search compares at the middle size of a request, the fastest first.
 
     What the plan runs is among them, even where it comes from a lock file. Equal prices are one
     candidate.
     """
-    space = latest_search_space(network, request)
+    space = latest_search_space(network, request, progress)
     size, evaluator = request.middle, space.evaluator
     variant = planned.variant(size, mode)
     figures = variant.cost.figures
@@ -72,9 +75,9 @@ def compared_plans(
 
 def fastest_of_each(candidates: Iterable[CandidatePlan]) -> list[CandidatePlan]:
     """The fastest schedule of each order, by ascending time."""
-    found: dict[str, CandidatePlan] = {}
+    found: dict[ContractionTree, CandidatePlan] = {}
     for each in sorted(candidates, key=lambda each: each.seconds):
-        found.setdefault(each.name, each)
+        found.setdefault(each.option.tree, each)
     return list(found.values())
 
 

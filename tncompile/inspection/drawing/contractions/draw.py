@@ -60,6 +60,11 @@ def contraction_scene(network: TensorNetwork, variant: Variant, drawn: Scene) ->
     return scene
 
 
+def rung_keys(rungs: Sequence[Rung]) -> dict[int, str]:
+    """The name of the rung that each step is drawn as: its own, or what it is folded into."""
+    return {rung.number: knot.key for knot in _knots(rungs) for rung in knot.rungs}
+
+
 def _places(network: TensorNetwork, drawn: Scene) -> Mapping[str, float]:
     """How far right tensors stand in the drawing of their network."""
     places = {figure.key: figure.box.x for figure in drawn.figures}
@@ -182,8 +187,9 @@ class _Tree:
 
     def _again(self, foot: _Foot) -> _Foot:
         """The result of a batched step that several read: for all but one of them a leaf."""
-        label: Line = (Span(foot.key, signs.LABEL, "dim"),)
-        return self._standing(foot.key, "model", label, f"{foot.key}, other members of it")
+        name = foot.key.removeprefix("step ")
+        label: Line = (Span(name, signs.LABEL, "dim"),)
+        return self._standing(foot.key, "model", label, f"{name}, other members of it")
 
     def _standing(self, key: str, shape: Shape, label: Line, title: str) -> _Foot:
         width = max(40.0, width_of(label) + 16)
@@ -199,16 +205,17 @@ class _Tree:
     def _rung(self, number: int) -> _Foot:
         """The line of a step over what it contracts, and its dot."""
         knot, y = self.knots[number], self._y(number)
+        key = f"step {knot.key}"  # no tensor has such a name
         left, right = (end(foot.x for foot in knot.feet) for end in (min, max))
         for foot in knot.feet:
-            self._line(foot, y, knot.key)
+            self._line(foot, y, key)
         step = knot.rungs[-1].step
         elements = max(1, step.bytes // 4 // step.count)
-        made = _Foot((left + right) / 2, y, knot.key, elements)
-        across = Wire((left, y), (((right, y),),), 2.0, "plain", knot.key, (knot.key,))
+        made = _Foot((left + right) / 2, y, key, elements)
+        across = Wire((left, y), (((right, y),),), 2.0, "plain", key, (key,))
         self.scene.wires.append(across)
         box = Box(made.x, y, 11, 11)
-        self.scene.figures.append(Figure(knot.key, "rung", box, (), _sentence(knot)))
+        self.scene.figures.append(Figure(key, "rung", box, (), _sentence(knot)))
         name = (Span(_name(knot), signs.LABEL, "dim"),)
         self.scene.labels.append(Label(made.x - 9, y - 7, name, "end"))
         return made

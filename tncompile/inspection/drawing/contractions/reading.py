@@ -26,7 +26,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Rung:
-    """A step of the table of a cost: its operands, the legs that end in it, those that it keeps.
+    """A step of the table of a cost: its operands, and the legs that end in it.
 
     `contraction` is the number of its first one in the tree, from 0: code calls it one more.
     """
@@ -37,7 +37,6 @@ class Rung:
     left: Side
     right: Side
     contracted: tuple[str, ...]
-    kept: tuple[str, ...]
 
 
 def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
@@ -74,7 +73,6 @@ def rungs_of(network: TensorNetwork, variant: Variant) -> tuple[Rung, ...]:
                 side((left for left, _, _ in group.members), step.left),
                 side((right for _, right, _ in group.members), step.right),
                 tuple(leg for leg in read if leg not in kept),
-                tuple(kept),
             )
         )
     return tuple(rungs)
