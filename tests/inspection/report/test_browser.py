@@ -140,7 +140,7 @@ def test_a_model(tmp_path: Path) -> None:
 def test_folded_steps_have_a_rung(tmp_path: Path) -> None:
     """More than 40 steps of unequal sizes: each lights up what it is drawn as."""
     text = (
-        "network N() {\nindex i = 4\nbond w[k in 1..29] = 2 + k % 3, t[k in 0..28] = 2 + k % 2\n"
+        "network N() {\nindex i = 4\nbond w[k in 1..29] = 1 + k, t[k in 0..28] = 2 + k % 2\n"
         "input x(..., i)\ntensor t1(i, t[0])\n"
         "tensor G[k in 1..29](t[k - 1], w[k], t[k]?)\ntensor V[k in 1..29](w[k])\n"
         "output y(...)\n}"
