@@ -12,6 +12,7 @@ from tncompile.inspection.bonds.graph import require_weights
 from tncompile.inspection.charts.chart import Spectrum
 from tncompile.inspection.charts.show import chart_svg
 from tncompile.inspection.drawing.theme import Theme
+from tncompile.inspection.report.costs import WIDTH
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, table, text
 from tncompile.network.editing import resize
 from tncompile.network.model import TensorNetwork
@@ -22,7 +23,6 @@ from tncompile.planning.report.cost import Cost
 if TYPE_CHECKING:
     import torch
 
-WIDTH = 480
 MOST_PICTURES = 24
 """Bonds with a picture and a slider: the first and the last of more."""
 

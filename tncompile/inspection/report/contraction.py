@@ -17,6 +17,7 @@ from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.markup import EMPTY, Html, data, element, joined, text
 from tncompile.inspection.report.source import Method, code, contracting_method
 from tncompile.planning.report.cost import Cost
+from tncompile.planning.report.cost_table import step_cells, step_head
 from tncompile.simulation.modes import MODES
 
 if TYPE_CHECKING:
@@ -192,23 +193,16 @@ def _runs(bits: int) -> list[tuple[int, int]]:
 
 
 def _table(rungs: tuple[Rung, ...], shown: list[int], cost: Cost) -> Html:
-    head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{cost.mode} time")
     rows = []
     for number in shown:
-        step = rungs[number].step
-        times = f"{step.count} × " if step.count > 1 else ""
         cells = [
-            element("td", text(step.result), class_="text"),
-            element("td", text(f"{times}{step.contraction}"), class_="text"),
-            element("td", text(" ".join(step.indices) or "scalar"), class_="text"),
-            element("td", text(wording.count_text(step.multiply_adds))),
-            element("td", text(wording.bytes_text(step.bytes))),
-            element("td", text(wording.percent_text(step.share))),
+            element("td", text(each), class_="text" if place < 3 else False)
+            for place, each in enumerate(step_cells(rungs[number].step))
         ]
         rows.append(element("tr", *cells, data_row=str(number)))
     heads = [
         element("th", text(each), class_="text" if place < 3 else False, scope="col")
-        for place, each in enumerate(head)
+        for place, each in enumerate(step_head(cost.mode))
     ]
     note = EMPTY
     if len(shown) < len(rungs):

@@ -15,9 +15,8 @@ from tncompile.inspection.drawing.theme import Theme
 from tncompile.inspection.report.contraction import SMALLEST, contraction_part, scrolled
 from tncompile.inspection.report.costs import WIDTH, batch_figure, memory_figure
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, table, text
-from tncompile.inspection.report.page import Section, head
+from tncompile.inspection.report.page import Section, head, time_at
 from tncompile.models.costs.report import COLUMNS, ModelCost, PartCost, part_rows
-from tncompile.network.model import DOTS
 from tncompile.planning.report.cost import Cost
 
 if TYPE_CHECKING:
@@ -73,13 +72,9 @@ def model_sections(
 
 
 def _figures(cost: ModelCost) -> list[tuple[str, str]]:
-    sizes = ", ".join(
-        f"batch {size:,}" if name == DOTS else f"{name} = {size:,}"
-        for name, size in cost.sizes.items()
-    )
     return [
         ("stored numbers", f"{cost.parameters:,}"),
-        (f"time, {sizes}" if sizes else "time", wording.seconds_text(cost.seconds)),
+        (time_at(cost.sizes), wording.seconds_text(cost.seconds)),
         ("FLOPs", wording.count_text(cost.flops)),
         ("peak memory", wording.bytes_text(cost.peak_bytes)),
     ]

@@ -13,9 +13,8 @@ from tncompile.inspection.report.bonds import bonds_part
 from tncompile.inspection.report.contraction import contraction_part
 from tncompile.inspection.report.costs import costs_part, memory_figure
 from tncompile.inspection.report.markup import Html
-from tncompile.inspection.report.page import Section, head
+from tncompile.inspection.report.page import Section, head, time_at
 from tncompile.inspection.report.source import sources
-from tncompile.network.model import DOTS
 from tncompile.planning.report.candidates import CandidatePlan, fastest_of_each
 from tncompile.planning.report.cost import Cost
 
@@ -77,11 +76,7 @@ def _figures(cost: Cost) -> list[tuple[str, str]]:
     rows = [("stored numbers", f"{figures.parameters:,}")]
     if figures.compression is not None:
         rows.append(("smaller than dense", wording.ratio_text(figures.compression)))
-    sizes = ", ".join(
-        f"batch {size:,}" if name == DOTS else f"{name} = {size:,}"
-        for name, size in cost.sizes.items()
-    )
-    rows.append((f"time, {sizes}" if sizes else "time", wording.seconds_text(cost.seconds)))
+    rows.append((time_at(cost.sizes), wording.seconds_text(cost.seconds)))
     rows.append(("FLOPs", wording.count_text(cost.flops)))
     rows.append(("peak memory", wording.bytes_text(cost.peak_bytes)))
     return rows

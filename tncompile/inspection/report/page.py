@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -12,6 +13,7 @@ from textwrap import dedent
 from tncompile.inspection.drawing.theme import DARK, FONT, LIGHT, Palette, Theme
 from tncompile.inspection.report.markup import EMPTY, Html, element, joined, text
 from tncompile.language.docs import is_verbatim, paragraphs
+from tncompile.network.model import DOTS
 
 
 @dataclass(frozen=True)
@@ -108,3 +110,15 @@ def head(title: str, target: str, doc: str | None, figures: list[tuple[str, str]
             element("dl", *numbers, class_="figures"),
         ]
     )
+
+
+def time_at(sizes: Mapping[str, int]) -> str:
+    """What the time of a figure is of.
+
+    >>> time_at({"...": 64, "n": 8}), time_at({})
+    ('time, batch 64, n = 8', 'time')
+    """
+    named = (
+        f"batch {size:,}" if name == DOTS else f"{name} = {size:,}" for name, size in sizes.items()
+    )
+    return ", ".join(["time", *named])

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import tncompile.planning.wording as wording
+from tncompile.simulation.costs import CostStep
+from tncompile.simulation.modes import Mode
 
 if TYPE_CHECKING:
     from tncompile.planning.report.cost import Cost
@@ -37,17 +39,7 @@ def _contraction(cost: Cost, width: int) -> str:
     if not cost.steps:
         return "Nothing is contracted."
     shown = wording.largest_rows([step.share for step in cost.steps])
-    rows = [
-        (
-            step.result,
-            f"{step.count} × {step.contraction}" if step.count > 1 else step.contraction,
-            " ".join(step.indices) or "scalar",
-            wording.count_text(step.multiply_adds),
-            wording.bytes_text(step.bytes),
-            wording.percent_text(step.share),
-        )
-        for step in (cost.steps[k] for k in shown)
-    ]
+    rows = [step_cells(cost.steps[k]) for k in shown]
     hidden = [step for k, step in enumerate(cost.steps) if k not in shown]
     if hidden:
         multiply_adds = wording.count_text(sum(step.multiply_adds for step in hidden))
@@ -57,8 +49,24 @@ def _contraction(cost: Cost, width: int) -> str:
     if rest >= 0.005:
         share = wording.percent_text(rest)
         rows.append(("", "preparing inputs, weights and output", "", "", "", share))
-    head = ("step", "contraction", "keeps", "multiply-adds", "size", f"{cost.mode} time")
-    return wording.columns_text(head, rows, width, 3)
+    return wording.columns_text(step_head(cost.mode), rows, width, 3)
+
+
+def step_head(mode: Mode) -> tuple[str, ...]:
+    """What the cells of a step are: three texts, then numbers."""
+    return "step", "contraction", "keeps", "multiply-adds", "size", f"{mode} time"
+
+
+def step_cells(step: CostStep) -> tuple[str, ...]:
+    """The row of a step."""
+    return (
+        step.result,
+        f"{step.count} × {step.contraction}" if step.count > 1 else step.contraction,
+        " ".join(step.indices) or "scalar",
+        wording.count_text(step.multiply_adds),
+        wording.bytes_text(step.bytes),
+        wording.percent_text(step.share),
+    )
 
 
 TOTALS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
