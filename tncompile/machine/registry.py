@@ -19,11 +19,14 @@ def measured_path(device: str = CPU) -> Path:
     return folder / "tncompile" / ("machine.json" if device == CPU else f"machine-{device}.json")
 
 
-def find_profile(name: str) -> MachineProfile:
+def find_profile(name: str | MachineProfile) -> MachineProfile:
     """The profile that `--machine` names: `builtin`, `cuda`, `measured`, `measured-cuda`, a file.
 
-    Raises ValueError, with a hint, where there is none or it is damaged.
+    A profile stands for itself. Raises ValueError, with a hint, where there is none, or a damaged
+    one.
     """
+    if isinstance(name, MachineProfile):
+        return name
     if name == "builtin":
         return BUILTIN
     if name == CUDA:

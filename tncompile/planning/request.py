@@ -112,7 +112,7 @@ def plan_request(
         minimize,
         search,
         memory_limit,
-        machine if isinstance(machine, MachineProfile) else find_profile(machine),
+        find_profile(machine),
         training,
     )
 

@@ -14,7 +14,6 @@ from tncompile.inspection.report.networks import Shown, network_sections
 from tncompile.inspection.report.page import page
 from tncompile.inspection.report.report import Report
 from tncompile.inspection.report.source import sources
-from tncompile.machine.profile import MachineProfile
 from tncompile.machine.registry import find_profile
 from tncompile.models.costs.report import ModelCost
 from tncompile.models.graph.stored import networks_by_path
@@ -74,8 +73,7 @@ def _model_report(
     paths: defaultdict[str, list[str]] = defaultdict(list)
     for path, network in networks_by_path(resolved):
         paths[network.target].append(path)
-    machine = options.get("machine") or "builtin"
-    profile = machine if isinstance(machine, MachineProfile) else find_profile(machine)
+    profile = find_profile(options.get("machine") or "builtin")
     inner: dict[str, Inner] = {}
     found = False
     for name, architecture in model.networks.items():
